@@ -1,0 +1,1 @@
+"""Postroad: Google's users.messages.send, self-hosted."""
