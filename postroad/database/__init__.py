@@ -1,0 +1,1 @@
+"""The one place that stores anything: engines, the schema, group commit. Knows no mail rules."""

@@ -1,0 +1,128 @@
+"""Group commit: one thread, one connection, many units of work in one synced transaction.
+
+While one transaction is being synced the next units gather; a sync is shared by all that came meanwhile.
+A unit's future resolves only after the commit that holds it has returned, so a result in hand is on disk.
+"""
+
+import asyncio
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table
+
+from postroad.database.health import Health
+
+T = TypeVar("T")
+Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+
+# How many units one transaction takes at most: bounds what a failing neighbour makes us do again.
+UNITS_PER_COMMIT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A unit of work, and who waits for it. `rows` alone can be merged with its neighbours' rows."""
+
+    future: "Future[Any]"
+    unit: Callable[[Connection], Any] | None
+    rows: Rows
+
+
+def insert(connection: Connection, rows: Rows) -> None:
+    """Insert all `rows`, one statement a table."""
+    for table, values in rows.items():
+        if values:
+            connection.execute(table.insert(), values)
+
+
+class Committer:
+    """The only writer of a database. Thread-safe; `close` commits what was submitted before it."""
+
+    def __init__(self, engine: Engine, health: Health) -> None:
+        self.commits = 0
+        self._health = health
+        self._engine = engine
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="committer")
+        self._thread.start()
+
+    def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
+        """Run `unit(connection)` in the next transaction.
+
+        The unit may run twice: when a neighbour fails, the transaction is undone and done again without it.
+        """
+        future: Future[T] = Future()
+        self._waiting.put(_Waiting(future, unit, {}))
+        return future
+
+    async def commit(self, unit: Callable[[Connection], T]) -> T:
+        """Run `unit` in the next transaction and wait until it is synced.
+
+        Raises whatever the unit raises, and `StorageUnhealthy` when the disk fails or is full.
+        """
+        return await asyncio.wrap_future(self.submit(unit))
+
+    async def insert(self, rows: Rows) -> None:
+        """Insert `rows` in the next transaction, together with those of others, and wait for the sync."""
+        future: Future[None] = Future()
+        self._waiting.put(_Waiting(future, None, rows))
+        await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Commit what is waiting, then stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._engine.connect() as connection:
+            going_on = True
+            while going_on:
+                batch, going_on = self._gather()
+                self._settle([one for one in batch if one.future.set_running_or_notify_cancel()], connection)
+
+    def _gather(self) -> tuple[list[_Waiting], bool]:
+        batch: list[_Waiting] = []
+        first = self._waiting.get()
+        while first is not None:
+            batch.append(first)
+            if len(batch) == UNITS_PER_COMMIT or self._waiting.empty():
+                return batch, True
+            first = self._waiting.get()
+        return batch, False
+
+    def _settle(self, batch: list[_Waiting], connection: Connection) -> None:
+        if not batch:
+            return
+        try:
+            self._health.refuse_unless_trusted()
+            results = self._together(batch, connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its owner learns of it
+            self._blame(batch, connection, self._health.translate(error))
+        else:
+            for waiting, result in zip(batch, results, strict=True):
+                waiting.future.set_result(result)
+
+    def _together(self, batch: list[_Waiting], connection: Connection) -> list[Any]:
+        merged: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
+        for waiting in batch:
+            for table, values in waiting.rows.items():
+                merged[table].extend(values)
+        with connection.begin():
+            insert(connection, merged)
+            results = [waiting.unit(connection) if waiting.unit else None for waiting in batch]
+        self.commits += 1
+        return results
+
+    def _blame(self, batch: list[_Waiting], connection: Connection, error: Exception) -> None:
+        """Find who failed: everyone alone in a transaction of its own, unless it was the storage."""
+        if len(batch) == 1 or not self._health.trusted:
+            for waiting in batch:
+                waiting.future.set_exception(error)
+            return
+        for waiting in batch:
+            self._settle([waiting], connection)

@@ -1,0 +1,74 @@
+"""Stored messages: written once, in rows of at most 256 KiB, read row by row.
+
+A body of 36 MB bound as one value costs three times its size; in rows it costs one row (dependencies.md 6).
+"""
+
+from collections.abc import Iterable, Iterator
+
+from sqlalchemy import Connection, select
+
+from postroad.database.commit import Rows
+from postroad.database.schema import content, content_chunk
+
+CHUNK = 256 * 1024
+
+
+def rows(content_id: int, account_id: int, pieces: Iterable[memoryview | bytes], facts: dict[str, object]) -> Rows:
+    """The rows of a new content made of `pieces`; `facts` are the other columns of `content`."""
+    common = {"content_id": content_id, "account_id": account_id}
+    return {
+        content: [common | facts],
+        content_chunk: [
+            common | {"ordinal": ordinal, "octets": octets} for ordinal, octets in enumerate(_chunks(pieces))
+        ],
+    }
+
+
+def _chunks(pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes]:
+    """Cut the pieces into chunks; the short ones (header section, small body) become one."""
+    small = bytearray()
+    for piece in pieces:
+        view = memoryview(piece)
+        room = CHUNK - len(small)
+        small += view[:room]
+        rest = view[room:]
+        if rest:
+            yield bytes(small)
+            small.clear()
+            whole = len(rest) - len(rest) % CHUNK
+            yield from (rest[at : at + CHUNK] for at in range(0, whole, CHUNK))
+            small += rest[whole:]
+    if small:
+        yield bytes(small)
+
+
+def chunk(connection: Connection, content_id: int, ordinal: int) -> bytes | None:
+    """One chunk, counted from 0; `None` past the last."""
+    found: bytes | None = connection.execute(
+        select(content_chunk.c.octets).where(
+            content_chunk.c.content_id == content_id, content_chunk.c.ordinal == ordinal
+        )
+    ).scalar_one_or_none()
+    return found
+
+
+def whole(connection: Connection, content_id: int) -> bytes:
+    """All octets of a content."""
+    return b"".join(
+        connection.execute(
+            select(content_chunk.c.octets)
+            .where(content_chunk.c.content_id == content_id)
+            .order_by(content_chunk.c.ordinal)
+        ).scalars()
+    )
+
+
+def header_section(connection: Connection, content_id: int) -> bytes:
+    """The header section of a content, its empty line excluded (at most 256 KiB and what Postroad adds)."""
+    size = connection.execute(select(content.c.header_size).where(content.c.content_id == content_id)).scalar_one()
+    section = b""
+    ordinal = 0
+    while len(section) < size and (more := chunk(connection, content_id, ordinal)) is not None:
+        section += more
+        ordinal += 1
+    return section[:size]

@@ -1,0 +1,157 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make every table."""
+    _accounts()
+    _contents()
+    _mailboxes()
+    _queue()
+    _records()
+
+
+def _accounts() -> None:
+    op.create_table(
+        "account",
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("administrator", sa.Boolean(), nullable=False),
+        sa.Column("captured", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("disabled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account")),
+        sa.UniqueConstraint("address", name=op.f("uq_account_address")),
+    )
+    op.create_table(
+        "token",
+        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.account_id"], name=op.f("fk_token_account_id")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_token")),
+    )
+    op.create_index(op.f("ix_token_account_id"), "token", ["account_id"], unique=False)
+
+
+def _contents() -> None:
+    op.create_table(
+        "content",
+        sa.Column("content_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("header_size", sa.Integer(), nullable=False),
+        sa.Column("longest_line", sa.Integer(), nullable=False),
+        sa.Column("eight_bit", sa.Boolean(), nullable=False),
+        sa.Column("utf8_header", sa.Boolean(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("content_id", name=op.f("pk_content")),
+    )
+    op.create_table(
+        "content_chunk",
+        sa.Column("content_id", ID, autoincrement=False, nullable=False),
+        sa.Column("ordinal", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("content_id", "ordinal", name=op.f("pk_content_chunk")),
+    )
+
+
+def _mailboxes() -> None:
+    op.create_table(
+        "message",
+        sa.Column("account_id", ID, autoincrement=False, nullable=False),
+        sa.Column("gmail_id", ID, autoincrement=False, nullable=False),
+        sa.Column("thread_id", ID, nullable=False),
+        sa.Column("content_id", ID, nullable=False),
+        sa.Column("insertions", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("internal_date", sa.BigInteger(), nullable=False),
+        sa.Column("queue_id", ID, nullable=True),
+        sa.Column("forward_path", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("account_id", "gmail_id", name=op.f("pk_message")),
+    )
+    op.create_index(op.f("ix_message_account_id_thread_id"), "message", ["account_id", "thread_id"], unique=False)
+    op.create_index("uq_message_delivery", "message", ["account_id", "queue_id", "forward_path"], unique=True)
+    op.create_table(
+        "message_label",
+        sa.Column("account_id", ID, autoincrement=False, nullable=False),
+        sa.Column("gmail_id", ID, autoincrement=False, nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "gmail_id", "label", name=op.f("pk_message_label")),
+        sqlite_with_rowid=False,
+    )
+
+
+def _queue() -> None:
+    op.create_table(
+        "queue_entry",
+        sa.Column("queue_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("content_id", ID, nullable=False),
+        sa.Column("reverse_path", sa.Text(), nullable=True),
+        sa.Column("accepted_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("queue_id", name=op.f("pk_queue_entry")),
+    )
+    op.create_table(
+        "recipient",
+        sa.Column("queue_id", ID, autoincrement=False, nullable=False),
+        sa.Column("forward_path", sa.Text(), nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("envelope", sa.Integer(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("lease", ID, nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("notices", sa.Integer(), nullable=False),
+        sa.Column("in_doubt_at", sa.BigInteger(), nullable=True),
+        sa.Column("in_doubt_host", sa.Text(), nullable=True),
+        sa.Column("reply_code", sa.Integer(), nullable=True),
+        sa.Column("reply_status", sa.Text(), nullable=True),
+        sa.Column("reply_text", sa.Text(), nullable=True),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("queue_id", "forward_path", name=op.f("pk_recipient")),
+    )
+    op.create_index(
+        "ix_recipient_due",
+        "recipient",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+
+
+def _records() -> None:
+    op.create_table(
+        "attempt",
+        sa.Column("attempt_id", ID, nullable=False),
+        sa.Column("queue_id", ID, nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("conversation", sa.Text(), nullable=False),
+        sa.Column("after_in_doubt", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("attempt_id", name=op.f("pk_attempt")),
+    )
+    op.create_index(op.f("ix_attempt_queue_id"), "attempt", ["queue_id"], unique=False)
+    op.create_table(
+        "fact",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_fact")),
+    )

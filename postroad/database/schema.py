@@ -1,0 +1,169 @@
+"""Every table, once, for SQLite and PostgreSQL. Times are milliseconds since 1970 (UTC).
+
+Hot tables carry `account_id`, so that they can be distributed by account one day; accepting a message only
+inserts, and only rows of one account.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# A 63-bit number; on SQLite the type has to be called INTEGER to be the row's own key.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+account = Table(
+    "account",
+    metadata,
+    Column("account_id", Id, primary_key=True),
+    Column("address", Text, nullable=False, unique=True),  # canonical, lower case
+    Column("administrator", Boolean, nullable=False),
+    Column("captured", Boolean, nullable=False),  # made by captured mail: local only while mail is captured
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),  # null: active -> set: disabled, refused everywhere
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),  # SHA-256; the token itself is never stored
+    Column("account_id", Id, ForeignKey("account.account_id"), nullable=False, index=True),
+    Column("scopes", Text, nullable=False),  # separated by single spaces
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# One stored message: what is delivered, without Bcc. Written once, never changed.
+content = Table(
+    "content",
+    metadata,
+    Column("content_id", Id, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("size", BigInteger, nullable=False),  # octets of all chunks
+    Column("header_size", Integer, nullable=False),  # octets of the header section, its empty line excluded
+    Column("longest_line", Integer, nullable=False),  # octets, CRLF excluded
+    Column("eight_bit", Boolean, nullable=False),  # the body holds octets over 127
+    Column("utf8_header", Boolean, nullable=False),  # a header field does
+    Column("message_id", Text, nullable=False),  # the header field's value
+)
+
+content_chunk = Table(
+    "content_chunk",
+    metadata,
+    Column("content_id", Id, primary_key=True, autoincrement=False),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("account_id", Id, nullable=False),
+    Column("octets", LargeBinary, nullable=False),  # at most 256 KiB
+)
+
+# One copy in one account's mailbox.
+message = Table(
+    "message",
+    metadata,
+    Column("account_id", Id, primary_key=True, autoincrement=False),
+    Column("gmail_id", Id, primary_key=True, autoincrement=False),
+    Column("thread_id", Id, nullable=False),
+    Column("content_id", Id, nullable=False),
+    Column("insertions", LargeBinary, nullable=False),  # what this copy has beyond the content: mailbox/messages
+    Column("size", BigInteger, nullable=False),
+    Column("internal_date", BigInteger, nullable=False),
+    Column("queue_id", Id),  # set on delivered copies, so that a delivery repeated after a crash is seen
+    Column("forward_path", Text),
+    Index("uq_message_delivery", "account_id", "queue_id", "forward_path", unique=True),
+    Index(None, "account_id", "thread_id"),
+)
+
+message_label = Table(
+    "message_label",
+    metadata,
+    Column("account_id", Id, primary_key=True, autoincrement=False),
+    Column("gmail_id", Id, primary_key=True, autoincrement=False),
+    Column("label", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# One accepted message on its way; its recipients carry the fate.
+queue_entry = Table(
+    "queue_entry",
+    metadata,
+    Column("queue_id", Id, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("content_id", Id, nullable=False),
+    Column("reverse_path", Text),  # null is the null reverse-path of a DSN, which is never answered by another
+    Column("accepted_at", BigInteger, nullable=False),
+)
+
+# states of a recipient:
+#   queued  -> relayed   the next hop, or a mailbox here, took responsibility
+#   queued  -> failed    a permanent reply, or the schedule gave up; the DSN was queued in the same transaction
+# While queued, `due_at` says when it may be claimed. A claim sets `lease` and moves `due_at` to the lease's
+# end, so that a dead node's work becomes due by itself. `in_doubt_at` is set before the final dot is sent and
+# cleared by the settlement: found set on a later attempt, that attempt may make an extra copy.
+recipient = Table(
+    "recipient",
+    metadata,
+    Column("queue_id", Id, primary_key=True, autoincrement=False),
+    Column("forward_path", Text, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("envelope", Integer, nullable=False),  # recipients of one envelope may share a mail transaction
+    Column("destination", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("lease", Id),  # fencing token of the claim
+    Column("attempts", Integer, nullable=False),
+    Column("notices", Integer, nullable=False),  # delay notices already sent
+    Column("in_doubt_at", BigInteger),
+    Column("in_doubt_host", Text),
+    Column("reply_code", Integer),
+    Column("reply_status", Text),
+    Column("reply_text", Text),
+    Column("settled_at", BigInteger),
+    Index(
+        "ix_recipient_due",
+        "due_at",
+        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued'"),
+    ),
+)
+
+# One mail transaction tried, with its SMTP conversation.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("attempt_id", Id, primary_key=True),
+    Column("queue_id", Id, nullable=False, index=True),
+    Column("account_id", Id, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("after_in_doubt", Boolean, nullable=False),  # true explains an extra copy
+)
+
+# Facts about this database itself: one row a fact.
+fact = Table(
+    "fact",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

@@ -1,0 +1,70 @@
+"""The two copies of one submitted message: what is delivered, and what its author keeps.
+
+They differ only in header lines, so one content is stored: the delivered one, and beside it the octets to
+insert for the author's copy. DESIGN.md section 3 lists all that may change; nothing else happens here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postroad.mail.message import Message
+
+# What only the author may see (RFC 5322 section 3.6.3), and what only a receiving system may write
+# (RFC 5321 section 4.4, RFC 8601 section 5).
+_NEVER_DELIVERED = {b"bcc", b"resent-bcc", b"return-path", b"authentication-results"}
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Octets that one copy has at `offset` of the stored content."""
+
+    offset: int
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The delivered content in two pieces, and what the author's copy has beyond it.
+
+    `header_section` ends with the last field's CRLF; `rest` begins with the empty line, or is empty.
+    """
+
+    header_section: bytes
+    rest: memoryview
+    insertions: tuple[Insertion, ...]
+
+    @property
+    def size(self) -> int:
+        """Octets of the delivered content."""
+        return len(self.header_section) + len(self.rest)
+
+    @property
+    def authors_size(self) -> int:
+        """Octets of the author's copy."""
+        return self.size + sum(len(insertion.octets) for insertion in self.insertions)
+
+
+def copies(message: Message, added: Sequence[bytes], author: bytes | None) -> Copies:
+    """Make the copies: `added` lines go on top; `author`, when given, takes the place of the From field's lines.
+
+    Each added line ends with CRLF.
+    """
+    delivered = bytearray(b"".join(added))
+    insertions: list[Insertion] = []
+    for field in message.fields:
+        lines = bytes(message.content[field.start : field.end])
+        if field.key in _NEVER_DELIVERED:
+            insertions.append(Insertion(len(delivered), lines))
+        else:
+            delivered += author if author and field.key == b"from" else lines
+    return Copies(bytes(delivered), memoryview(message.content)[message.header_size :], tuple(insertions))
+
+
+def with_insertions(content: bytes, insertions: Sequence[Insertion]) -> bytes:
+    """The copy that has `insertions` beyond `content`; their offsets ascend."""
+    pieces: list[bytes] = []
+    at = 0
+    for insertion in insertions:
+        pieces += (content[at : insertion.offset], insertion.octets)
+        at = insertion.offset
+    return b"".join([*pieces, content[at:]])

@@ -1,0 +1,67 @@
+"""Envelopes: who is answered, who receives, and which recipients may share one mail transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
+
+from postroad import refusals
+from postroad.mail.address import BadAddress, parse_list
+from postroad.mail.message import Message
+
+# The destination of mail for a mailbox of this server.
+LOCAL = "local"
+
+BccTransactions = Literal["single", "grouped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """RFC 5321 section 2.3.1: the reverse-path (`None` is the null one) and the forward-paths of a transaction."""
+
+    reverse_path: str | None
+    forward_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """The distinct addresses of a message: those that everyone may see, and those of Bcc alone."""
+
+    visible: tuple[str, ...]
+    blind: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.visible) + len(self.blind)
+
+
+def recipients(message: Message, *, limit: int) -> Recipients:
+    """The recipients that To, Cc and Bcc name; an address in To or Cc and in Bcc counts as visible.
+
+    Raises `InvalidHeader` for a list that cannot be read, `RecipientMissing` and `TooManyRecipients`.
+    """
+    visible = dict.fromkeys(chain(_addresses(message, "To"), _addresses(message, "Cc")))
+    blind = dict.fromkeys(address for address in _addresses(message, "Bcc") if address not in visible)
+    found = Recipients(tuple(visible), tuple(blind))
+    if not found:
+        raise refusals.RecipientMissing("To, Cc and Bcc name no address")
+    if len(found) > limit:
+        raise refusals.TooManyRecipients(count=len(found), limit=limit)
+    return found
+
+
+def _addresses(message: Message, name: str) -> list[str]:
+    try:
+        return [mailbox.address for field in message.all(name) for mailbox in parse_list(field.body)]
+    except BadAddress as bad:
+        raise refusals.InvalidHeader(f"{name}: {bad}", name=name) from bad
+
+
+def envelopes(reverse_path: str, found: Recipients, bcc: BccTransactions) -> tuple[Envelope, ...]:
+    """One envelope for the visible recipients, and one for each blind one, or for all blind ones together.
+
+    A server that sees two recipients in one mail transaction knows of both (hardening.md 2D, point 6).
+    """
+    blind: Sequence[tuple[str, ...]] = (
+        [found.blind] if bcc == "grouped" else [(address,) for address in found.blind]
+    )
+    return tuple(Envelope(reverse_path, paths) for paths in (found.visible, *blind) if paths)

@@ -1,0 +1,1 @@
+"""What an account can read back. Knows no queue and no HTTP."""

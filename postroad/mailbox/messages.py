@@ -1,0 +1,124 @@
+"""Messages of a mailbox: kept copies of stored contents, with labels and threads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
+
+from postroad.database import content as contents
+from postroad.database.commit import Rows
+from postroad.database.schema import message, message_label
+from postroad.mail.copies import Insertion, with_insertions
+
+# Labels in the order in which Gmail lists them for mail sent to oneself (gmail-wire.md 3.4).
+SENT = ("SENT",)
+RECEIVED = ("UNREAD", "INBOX")
+SENT_TO_ONESELF = ("UNREAD", "SENT", "INBOX")
+
+_insertions = msgspec.msgpack.Encoder()
+_read_insertions = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One message of a mailbox. `internal_date` is in milliseconds; `size` counts the octets of this copy."""
+
+    account_id: int
+    gmail_id: int
+    thread_id: int
+    content_id: int
+    insertions: tuple[Insertion, ...]
+    size: int
+    internal_date: int
+    labels: tuple[str, ...]
+    queue_id: int | None = None
+    forward_path: str | None = None
+
+
+def rows(stored: Stored) -> Rows:
+    """The rows that put this message into its mailbox."""
+    key = {"account_id": stored.account_id, "gmail_id": stored.gmail_id}
+    return {
+        message: [
+            key
+            | {
+                "thread_id": stored.thread_id,
+                "content_id": stored.content_id,
+                "insertions": _insertions.encode([(one.offset, one.octets) for one in stored.insertions]),
+                "size": stored.size,
+                "internal_date": stored.internal_date,
+                "queue_id": stored.queue_id,
+                "forward_path": stored.forward_path,
+            }
+        ],
+        message_label: [key | {"label": label} for label in stored.labels],
+    }
+
+
+def find(connection: Connection, account_id: int, gmail_id: int) -> Stored | None:
+    """The message of that number in that mailbox."""
+    row = connection.execute(_of(account_id).where(message.c.gmail_id == gmail_id)).one_or_none()
+    return _from(connection, row) if row else None
+
+
+def page(
+    connection: Connection, account_id: int, *, before: int | None, limit: int, labels: Sequence[str] = ()
+) -> list[Stored]:
+    """Up to `limit` messages, newest first, older than the one numbered `before`, each with all `labels`."""
+    question = _of(account_id).order_by(message.c.gmail_id.desc()).limit(limit)
+    if before is not None:
+        question = question.where(message.c.gmail_id < before)
+    for label in labels:
+        question = question.where(_labelled(label))
+    return [_from(connection, row) for row in connection.execute(question)]
+
+
+def thread_exists(connection: Connection, account_id: int, thread_id: int) -> bool:
+    """Whether a message of that mailbox belongs to that thread."""
+    question = select(message.c.gmail_id).where(
+        message.c.account_id == account_id, message.c.thread_id == thread_id
+    )
+    return connection.execute(question.limit(1)).first() is not None
+
+
+def delivered(connection: Connection, account_id: int, queue_id: int, forward_path: str) -> bool:
+    """Whether this recipient of this queue entry has its copy already."""
+    question = select(message.c.gmail_id).where(
+        message.c.account_id == account_id,
+        message.c.queue_id == queue_id,
+        message.c.forward_path == forward_path,
+    )
+    return connection.execute(question).first() is not None
+
+
+def octets(connection: Connection, stored: Stored) -> bytes:
+    """The whole copy, as its owner sees it."""
+    return with_insertions(contents.whole(connection, stored.content_id), stored.insertions)
+
+
+def _of(account_id: int) -> Select[tuple[object, ...]]:
+    return select(message).where(message.c.account_id == account_id)
+
+
+def _labelled(label: str) -> ColumnElement[bool]:
+    return (
+        select(message_label.c.label)
+        .where(
+            message_label.c.account_id == message.c.account_id,
+            message_label.c.gmail_id == message.c.gmail_id,
+            message_label.c.label == label,
+        )
+        .exists()
+    )
+
+
+def _from(connection: Connection, row: Row[tuple[object, ...]]) -> Stored:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+    insertions = tuple(Insertion(*pair) for pair in _read_insertions.decode(values.pop("insertions")))
+    labels = connection.execute(
+        select(message_label.c.label).where(
+            message_label.c.account_id == values["account_id"], message_label.c.gmail_id == values["gmail_id"]
+        )
+    ).scalars()
+    return Stored(insertions=insertions, labels=tuple(labels), **values)

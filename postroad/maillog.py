@@ -1,0 +1,56 @@
+"""The mail log: one function per event, each line with its queue id.
+
+No secret and no content reaches it; recipients do, as in any mail server's log.
+"""
+
+import structlog
+
+from postroad.refusals import Refusal
+
+_log = structlog.get_logger("postroad")
+
+
+def _hex(identifier: int) -> str:
+    return f"{identifier:016x}"
+
+
+def accepted(queue_id: int, account: str, size: int, recipients: int) -> None:
+    """A message was taken: responsibility is ours."""
+    _log.info("accepted", queue_id=_hex(queue_id), account=account, size=size, recipients=recipients)
+
+
+def refused(refusal: Refusal, path: str) -> None:
+    """A request was answered with a refusal; `why` names the cause."""
+    _log.info("refused", why=refusal.why, answer=type(refusal).__name__, path=path)
+
+
+def attempted(queue_id: int, forward_path: str, state: str, reply: str) -> None:
+    """A recipient was tried: `state` is relayed, failed, or queued for another try."""
+    _log.info(
+        "delayed" if state == "queued" else state, queue_id=_hex(queue_id), recipient=forward_path, reply=reply
+    )
+
+
+def lost_lease(queue_id: int) -> None:
+    """An attempt took longer than its lease; another node has the message now."""
+    _log.warning("lost lease", queue_id=_hex(queue_id))
+
+
+def broke_down(error: BaseException) -> None:
+    """Something failed that should not have: a bug or a broken machine; the mail stays queued."""
+    _log.error("broke down", exc_info=error)
+
+
+def storage_failed(cause: str) -> None:
+    """Storage is trusted no more: new mail is refused and delivery stops until a restart."""
+    _log.critical("storage failed", cause=cause, cure="mend the disk, restart; the file is checked at start")
+
+
+def serving(address: str) -> None:
+    """The server listens."""
+    _log.info("serving", address=address)
+
+
+def stopping(step: str) -> None:
+    """A step of the shutdown begins."""
+    _log.info("stopping", step=step)

@@ -1,0 +1,307 @@
+"""The queue's rows: put, claim, mark, renew, release, look. Plain functions on a connection."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import groupby
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, tuple_, update
+
+from postroad.database.commit import Rows
+from postroad.database.schema import attempt, content, queue_entry, recipient
+from postroad.mail.envelope import Envelope
+from postroad.mail.reply import Reply
+
+QUEUED = "queued"
+RELAYED = "relayed"
+FAILED = "failed"
+
+# How long a claim holds without being renewed; a dead node's mail goes on elsewhere after it.
+LEASE = 60_000
+
+_RECIPIENT = (recipient.c.queue_id, recipient.c.forward_path)
+# In schema.py the due time of a claimed recipient is its lease's end: one condition finds new and abandoned work.
+_DUE = recipient.c.state == QUEUED
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A claimed recipient: what earlier attempts left behind."""
+
+    forward_path: str
+    attempts: int
+    notices: int
+    in_doubt_at: int | None
+    in_doubt_host: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Recipients of one envelope and destination under one lease, and the facts of their message."""
+
+    lease: int
+    queue_id: int
+    account_id: int
+    content_id: int
+    destination: str
+    reverse_path: str | None
+    accepted_at: int
+    size: int
+    longest_line: int
+    eight_bit: bool
+    utf8_header: bool
+    message_id: str
+    recipients: tuple[Waiting, ...]
+
+    @property
+    def envelope(self) -> Envelope:
+        """The envelope of the mail transaction to try."""
+        return Envelope(self.reverse_path, tuple(waiting.forward_path for waiting in self.recipients))
+
+    @property
+    def in_doubt_host(self) -> str | None:
+        """Who may have taken this message already; it is asked first (hardening.md 3.3, W2)."""
+        return next((waiting.in_doubt_host for waiting in self.recipients if waiting.in_doubt_host), None)
+
+
+def put(
+    queue_id: int,
+    account_id: int,
+    content_id: int,
+    envelopes: Iterable[Envelope],
+    destination_of: Callable[[str], str],
+    now: int,
+) -> Rows:
+    """The rows of a new queue entry; every recipient is due at once. All envelopes share one reverse-path."""
+    found = list(envelopes)
+    entry = {
+        "queue_id": queue_id,
+        "account_id": account_id,
+        "content_id": content_id,
+        "reverse_path": found[0].reverse_path,
+        "accepted_at": now,
+    }
+    new = {"queue_id": queue_id, "account_id": account_id, "state": QUEUED, "due_at": now} | _NEVER_TRIED
+    return {
+        queue_entry: [entry],
+        recipient: [
+            new | {"envelope": ordinal, "forward_path": path, "destination": destination_of(path)}
+            for ordinal, envelope in enumerate(found)
+            for path in envelope.forward_paths
+        ],
+    }
+
+
+_NEVER_TRIED = {"attempts": 0, "notices": 0}
+
+
+def claim(connection: Connection, *, lease: int, limit: int, now: int) -> list[Claim]:
+    """Take up to `limit` due recipients under `lease`, those that wait longest first."""
+    due = (
+        select(*_RECIPIENT)
+        .where(_DUE, recipient.c.due_at <= now)
+        .order_by(recipient.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = connection.execute(
+        update(recipient)
+        .where(tuple_(*_RECIPIENT).in_(due))
+        .values(lease=lease, due_at=now + LEASE)
+        .returning(recipient)
+    ).all()
+    return _claims(connection, lease, sorted(taken, key=_envelope_of)) if taken else []
+
+
+def _envelope_of(row: Row[tuple[object, ...]]) -> tuple[int, int, str]:
+    return (row.queue_id, row.envelope, row.destination)
+
+
+def _claims(connection: Connection, lease: int, taken: list[Row[tuple[object, ...]]]) -> list[Claim]:
+    entries = {
+        row.queue_id: row
+        for row in connection.execute(
+            select(queue_entry, content)
+            .join_from(queue_entry, content, queue_entry.c.content_id == content.c.content_id)
+            .where(queue_entry.c.queue_id.in_({row.queue_id for row in taken}))
+        )
+    }
+    return [
+        _claim(lease, entries[queue_id], destination, list(rows))
+        for (queue_id, _, destination), rows in groupby(taken, key=_envelope_of)
+    ]
+
+
+def _claim(
+    lease: int, entry: Row[tuple[object, ...]], destination: str, rows: list[Row[tuple[object, ...]]]
+) -> Claim:
+    return Claim(
+        lease=lease,
+        queue_id=entry.queue_id,
+        account_id=entry.account_id,
+        content_id=entry.content_id,
+        destination=destination,
+        reverse_path=entry.reverse_path,
+        accepted_at=entry.accepted_at,
+        size=entry.size,
+        longest_line=entry.longest_line,
+        eight_bit=entry.eight_bit,
+        utf8_header=entry.utf8_header,
+        message_id=entry.message_id,
+        recipients=tuple(
+            Waiting(row.forward_path, row.attempts, row.notices, row.in_doubt_at, row.in_doubt_host)
+            for row in sorted(rows, key=lambda row: row.forward_path)
+        ),
+    )
+
+
+def mark_in_doubt(connection: Connection, claimed: Claim, host: str, now: int) -> bool:
+    """Note, before the final dot, that `host` may take the message; false when the lease is no longer ours."""
+    marked = connection.execute(
+        update(recipient).where(*_under(claimed)).values(in_doubt_at=now, in_doubt_host=host)
+    )
+    return marked.rowcount == len(claimed.recipients)
+
+
+def renew(connection: Connection, leases: Iterable[int], now: int) -> None:
+    """Hold what is still under these leases for another `LEASE`."""
+    held = recipient.c.lease.in_(list(leases))
+    connection.execute(update(recipient).where(_DUE, held).values(due_at=now + LEASE))
+
+
+def release(connection: Connection, claimed: Claim, now: int) -> None:
+    """Give back what was claimed and not tried."""
+    connection.execute(update(recipient).where(*_under(claimed)).values(lease=None, due_at=now))
+
+
+def release_all(connection: Connection, now: int) -> None:
+    """Give back every claim, when there can be no other node: what a dead process held is due at once."""
+    connection.execute(
+        update(recipient).where(_DUE, recipient.c.lease.is_not(None)).values(lease=None, due_at=now)
+    )
+
+
+def reroute(connection: Connection, destination_of: Callable[[str], str]) -> None:
+    """Give every waiting recipient its destination anew, after the setting that decides it has changed."""
+    waiting = connection.execute(select(*_RECIPIENT).where(_DUE)).all()
+    change = update(recipient).where(
+        recipient.c.queue_id == bindparam("of_queue_id"), recipient.c.forward_path == bindparam("of_forward_path")
+    )
+    for row in waiting:
+        connection.execute(
+            change.values(destination=destination_of(row.forward_path)),
+            {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path},
+        )
+
+
+def next_due(connection: Connection) -> int | None:
+    """When the next recipient is due."""
+    due: int | None = connection.execute(select(func.min(recipient.c.due_at)).where(_DUE)).scalar_one()
+    return due
+
+
+def _under(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
+    """What is still under this claim's lease: the fence that a claim gone stale cannot pass."""
+    paths = [waiting.forward_path for waiting in claimed.recipients]
+    return (
+        recipient.c.queue_id == claimed.queue_id,
+        recipient.c.lease == claimed.lease,
+        recipient.c.forward_path.in_(paths),
+    )
+
+
+def still_ours(connection: Connection, claimed: Claim) -> bool:
+    """Whether every recipient of this claim is still under its lease."""
+    held = connection.execute(select(func.count()).select_from(recipient).where(*_under(claimed))).scalar_one()
+    return bool(held == len(claimed.recipients))
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """A recipient as the operator sees it. Times in milliseconds."""
+
+    forward_path: str
+    state: str
+    destination: str
+    attempts: int
+    due_at: int
+    claimed: bool
+    in_doubt: bool
+    reply: Reply | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A queue entry as the operator sees it."""
+
+    queue_id: int
+    reverse_path: str | None
+    accepted_at: int
+    size: int
+    message_id: str
+    recipients: tuple[Fate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An attempt as the operator sees it."""
+
+    started_at: int
+    ended_at: int
+    host: str
+    outcome: str
+    conversation: str
+    after_in_doubt: bool
+
+
+def listing(connection: Connection, *, limit: int, waiting_only: bool) -> list[Entry]:
+    """Up to `limit` entries, newest first; with `waiting_only` those that have a waiting recipient."""
+    question = select(queue_entry.c.queue_id).order_by(queue_entry.c.queue_id.desc()).limit(limit)
+    if waiting_only:
+        question = question.where(queue_entry.c.queue_id.in_(select(recipient.c.queue_id).where(_DUE)))
+    found = (look(connection, queue_id) for queue_id in connection.execute(question).scalars().all())
+    return [entry for entry in found if entry]
+
+
+def look(connection: Connection, queue_id: int) -> Entry | None:
+    """One entry with its recipients."""
+    entry = connection.execute(
+        select(queue_entry, content)
+        .join_from(queue_entry, content, queue_entry.c.content_id == content.c.content_id)
+        .where(queue_entry.c.queue_id == queue_id)
+    ).one_or_none()
+    if entry is None:
+        return None
+    rows = connection.execute(
+        select(recipient).where(recipient.c.queue_id == queue_id).order_by(recipient.c.envelope)
+    )
+    return Entry(
+        queue_id,
+        entry.reverse_path,
+        entry.accepted_at,
+        entry.size,
+        entry.message_id,
+        tuple(_fate(row) for row in rows),
+    )
+
+
+def _fate(row: Row[tuple[object, ...]]) -> Fate:
+    reply = Reply(row.reply_code, row.reply_status, row.reply_text) if row.reply_code else None
+    return Fate(
+        row.forward_path,
+        row.state,
+        row.destination,
+        row.attempts,
+        row.due_at,
+        row.lease is not None,
+        row.in_doubt_at is not None,
+        reply,
+    )
+
+
+def attempts(connection: Connection, queue_id: int) -> list[Tried]:
+    """Every attempt of an entry, in order, each with its SMTP conversation."""
+    rows = connection.execute(select(attempt).where(attempt.c.queue_id == queue_id).order_by(attempt.c.attempt_id))
+    return [
+        Tried(row.started_at, row.ended_at, row.host, row.outcome, row.conversation, row.after_in_doubt)
+        for row in rows
+    ]
