@@ -1,0 +1,243 @@
+"""The wiring: settings -> database, machines, faces; what starts after what, and what stops before what."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+from sqlalchemy import Connection, select
+
+from postroad import control, maillog
+from postroad.database.engine import Database
+from postroad.database.identifiers import Identifiers
+from postroad.database.schema import fact
+from postroad.mail.envelope import LOCAL
+from postroad.mail.outcome import Attempt
+from postroad.mail.reply import Reply
+from postroad.mailbox.delivery import DISABLED, NO_MAILBOX, LocalDelivery
+from postroad.oauth import accounts
+from postroad.oauth.tokens import Tokens
+from postroad.queue import store
+from postroad.queue.runner import Runner
+from postroad.relay.attempt import Relay
+from postroad.relay.route import NextHop
+from postroad.relay.security import opportunistic
+from postroad.relay.sessions import Sessions
+from postroad.settings import Settings
+from postroad.submission import Policy, Route, Submission
+from postroad.web.asgi import Face
+
+# The head of a request must be complete within this time (hardening.md 2H, H5).
+HEAD_TIMEOUT_MS = 10_000
+TIDY_SECONDS = 5.0
+SANDBOX_ACCOUNTS = {"alice@example.test": True, "bob@example.test": False, "carol@example.test": False}
+
+
+def clock() -> int:
+    """Milliseconds since 1970. The only place that asks; everyone else is told."""
+    return time.time_ns() // 1_000_000
+
+
+async def serve(settings: Settings, *, sandbox: bool, ready: Callable[[str], None]) -> None:
+    """Run the server until SIGTERM or SIGINT; `ready` is told the address once it answers.
+
+    Raises `InUseError` when another process holds the data folder.
+    """
+    folder = settings.folder
+    with control.lock(folder):
+        database = await asyncio.to_thread(Database, folder, floor=settings.free_floor)
+        try:
+            await _run(settings, database, sandbox=sandbox, ready=ready)
+        finally:
+            maillog.stopping("close the database")
+            database.close()
+
+
+async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: Callable[[str], None]) -> None:
+    """Start in order: queue, commands, HTTP; stop in the order of `_stop`."""
+    if sandbox:
+        await database.commit(_sandbox_accounts)
+    house = _house(settings, database)
+    await database.commit(lambda connection: _recover(connection, house))
+    async with control.listening(settings.folder, database, clock):
+        running = asyncio.create_task(house.runner.run())
+        tidying = asyncio.create_task(_tidy(house.sessions))
+        address = free_address(*settings.listen_address)
+        server = _server(settings, address, house.face)
+        serving = asyncio.create_task(server.serve())
+        await _until_answering(address, serving)
+        ready(_url(settings, address))
+        await _until_told(serving)
+        tidying.cancel()
+        await _stop(house, server, serving, running, settings.drain_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What was wired together."""
+
+    relay: str
+    runner: Runner
+    sessions: Sessions | None
+    face: Face
+
+
+def _house(settings: Settings, database: Database) -> _House:
+    identifiers = Identifiers()
+    hop = NextHop(*settings.smart_host) if settings.smart_host else None
+    sessions = Sessions(hop, settings.hostname, settings.relay_sessions, opportunistic()) if hop else None
+    local = LocalDelivery(database, identifiers, _anyone if hop is None else _accounts_only, clock)
+    runner = Runner(
+        database,
+        identifiers,
+        _attempts(local.attempt, Relay(sessions).attempt if sessions else None),
+        settings.hostname,
+        clock,
+    )
+    directory = accounts.Directory(database)
+    submission = Submission(database, identifiers, _policy(settings), _route(directory, hop), runner.wake)
+    face = Face(database, Tokens(database), submission, clock)
+    return _House(settings.relay, runner, sessions, face)
+
+
+def _attempts(local: Attempt, relay: Attempt | None) -> Callable[[str], Attempt]:
+    """Which attempt serves which destination."""
+
+    def attempt_for(destination: str) -> Attempt:
+        return local if destination == LOCAL or relay is None else relay
+
+    return attempt_for
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        hostname=settings.hostname,
+        from_policy=settings.from_policy,
+        bcc_transactions=settings.bcc_transactions,
+        max_size=settings.max_message_size,
+        max_recipients=settings.max_recipients,
+    )
+
+
+def _route(directory: accounts.Directory, hop: NextHop | None) -> Route:
+    """Accounts are local, all others go to the next hop; captured mail is local, whoever receives it."""
+
+    async def capture(_forward_paths: list[str]) -> Callable[[str], str]:
+        return lambda _: LOCAL
+
+    async def to_next_hop(forward_paths: list[str]) -> Callable[[str], str]:
+        local = await directory.among(forward_paths)
+        return lambda path: LOCAL if path in local else str(hop)
+
+    return to_next_hop if hop else capture
+
+
+def _anyone(connection: Connection, address: str, now: int) -> int | Reply:
+    """Capture: every address has a mailbox from the first message on."""
+    return accounts.capture(connection, address, now).account_id
+
+
+def _accounts_only(connection: Connection, address: str, _now: int) -> int | Reply:
+    found = accounts.find(connection, accounts.key_of(address))
+    if found is None or found.captured:
+        return NO_MAILBOX
+    return DISABLED if found.disabled else found.account_id
+
+
+def _sandbox_accounts(connection: Connection) -> None:
+    for address, administrator in SANDBOX_ACCOUNTS.items():
+        if accounts.find(connection, address) is None:
+            accounts.add(connection, address, administrator=administrator, now=clock())
+
+
+def _recover(connection: Connection, house: _House) -> None:
+    """What a dead process held is due at once; after a change of `relay`, waiting mail follows it."""
+    store.release_all(connection, clock())
+    before = connection.execute(select(fact.c.value).where(fact.c.name == "relay")).scalar_one_or_none()
+    if before == house.relay:
+        return
+    local = {account.address for account in accounts.everyone(connection) if not account.captured}
+    hop = str(house.sessions.hop) if house.sessions else LOCAL
+    store.reroute(connection, lambda path: LOCAL if path.lower() in local else hop)
+    connection.execute(fact.delete().where(fact.c.name == "relay"))
+    connection.execute(fact.insert().values(name="relay", value=house.relay))
+
+
+def _server(settings: Settings, address: tuple[str, int], face: Face) -> Server:
+    return Server(
+        face,
+        *address,
+        interface=Interfaces.ASGINL,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS),
+        websockets=False,
+        log_enabled=False,
+        ssl_cert=Path(settings.tls_cert) if settings.tls_cert else None,
+        ssl_key=Path(settings.tls_key) if settings.tls_key else None,
+        backlog=1024,
+    )
+
+
+def free_address(host: str, port: int) -> tuple[str, int]:
+    """The address itself, or one with a free port in the place of port 0. Raises OSError when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        return host, probe.getsockname()[1]
+
+
+def _url(settings: Settings, address: tuple[str, int]) -> str:
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return settings.public_url or f"{scheme}://{host}:{address[1]}"
+
+
+async def _until_answering(address: tuple[str, int], serving: asyncio.Task[Any]) -> None:
+    while not serving.done():
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(*address)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    await serving
+
+
+async def _until_told(serving: asyncio.Task[Any]) -> None:
+    """Wait for SIGTERM or SIGINT, or for the HTTP server to end by itself."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+async def _stop(
+    house: _House, server: Server, serving: asyncio.Task[Any], running: asyncio.Task[None], seconds: int
+) -> None:
+    """Refuse new requests, end those under way, stop claiming, end attempts, give back the rest."""
+    maillog.stopping("refuse new requests")
+    house.face.draining = True
+    server.stop()  # type: ignore[no-untyped-call]
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(serving, seconds)
+    maillog.stopping("end mail transactions")
+    await house.runner.stop(seconds)
+    await running
+    if house.sessions:
+        await house.sessions.close()
+
+
+async def _tidy(sessions: Sessions | None) -> None:
+    while sessions:
+        await asyncio.sleep(TIDY_SECONDS)
+        await sessions.tidy()

@@ -1,0 +1,207 @@
+"""The `postroad` command: parse, call, print. Exit codes: 0 done, 1 refused or failed, 2 usage."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+import click
+
+from postroad import output
+from postroad.settings import SANDBOX, SettingError, Settings, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Which settings are flags of every command; all of them are flags of `dev` and `serve`.
+_EVERYWHERE = ("data", "database")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def main() -> None:
+    """Run the command line; a refusal or failure is one clear line on stderr."""
+    from postroad.control import InUseError  # noqa: PLC0415 - SQLAlchemy is half a second of import
+    from postroad.database.engine import DamagedDatabaseError  # noqa: PLC0415
+    from postroad.orders import OrderError  # noqa: PLC0415
+
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SettingError as error:
+        _complain(error, 2)
+    except (InUseError, OrderError, DamagedDatabaseError, OSError) as error:
+        _complain(error, 1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+
+
+def _complain(error: Exception, code: int) -> None:
+    click.echo(f"postroad: {error}", err=True)
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="postroad")
+def cli() -> None:
+    """Google's users.messages.send, self-hosted.
+
+    `postroad dev` is a sandbox that captures mail; `postroad serve` sends it.
+    """
+
+
+def _settings(*names: str) -> Callable[[F], F]:
+    """Flags for these settings, and --config; none named means all."""
+
+    def decorate(function: F) -> F:
+        for one in reversed([one for one in fields(Settings) if not names or one.name in names]):
+            function = _flag(one)(function)
+        return click.option("--config", help="Settings file. Default: postroad.toml in the data folder.")(function)
+
+    return decorate
+
+
+def _flag(one: Any) -> Callable[[F], F]:
+    default = one.default if one.default not in (MISSING, "") else None
+    help_ = one.metadata["help"] + (f" [default: {default}]" if default is not None else "")
+    return click.option(f"--{one.name.replace('_', '-')}", one.name, metavar="VALUE", help=help_)
+
+
+def _split(values: dict[str, Any]) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """A command's parameters: those that are settings, and the others."""
+    names = {one.name for one in fields(Settings)} | {"config"}
+    return (
+        {name: value for name, value in values.items() if name in names},
+        {name: value for name, value in values.items() if name not in names},
+    )
+
+
+def _order(name: str, values: dict[str, Any]) -> Any:
+    """Have an order carried out on the data folder the flags name."""
+    from postroad import app, control  # noqa: PLC0415 - as in main
+
+    flags, arguments = _split(values)
+    return control.ask(load(flags, os.environ, {}).folder, name, arguments, app.clock())
+
+
+@cli.command()
+@_settings()
+def dev(**values: Any) -> None:
+    """Run the sandbox: mail is captured in mailboxes here, nothing leaves this machine."""
+    _serve(values, SANDBOX, sandbox=True)
+
+
+@cli.command()
+@_settings()
+def serve(**values: Any) -> None:
+    """Run the server: mail is delivered through --relay."""
+    _serve(values, {}, sandbox=False)
+
+
+def _serve(values: dict[str, Any], defaults: Mapping[str, Any], *, sandbox: bool) -> None:
+    settings = load(values, os.environ, defaults)
+    _refuse_unsafe(settings)
+    import uvloop  # noqa: PLC0415 - only servers need it
+
+    from postroad import app, logs  # noqa: PLC0415
+
+    logs.to_stderr()
+    uvloop.run(
+        app.serve(settings, sandbox=sandbox, ready=lambda url: output.ready(settings, url, sandbox=sandbox))
+    )
+
+
+def _refuse_unsafe(settings: Settings) -> None:
+    """Refuse what would put bearer tokens on the network in the clear, and what cannot deliver."""
+    if not settings.relay:
+        raise SettingError("relay: say where mail goes, as --relay smtp://host:port, or --relay capture")
+    _ = settings.smart_host
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise SettingError("tls_cert, tls_key: give both or neither")
+    if not (settings.listens_on_loopback or settings.tls_cert or settings.behind_proxy):
+        raise SettingError(
+            f"listen: {settings.listen} is not a loopback address and there is no TLS; "
+            "give --tls-cert and --tls-key, or name the proxies that end TLS with --behind-proxy"
+        )
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
+    match = re.fullmatch(r"(\d{1,9})([smhd]?)", text)
+    if not match:
+        raise click.BadParameter(f"{text!r} is not a time as 90s, 15m, 12h or 30d")
+    return int(match[1]) * _UNITS[match[2] or "s"]
+
+
+@cli.command()
+@click.argument("address")
+@click.option(
+    "--scope", "-s", multiple=True, required=True, help="A scope, short (gmail.send) or whole; repeatable."
+)
+@click.option(
+    "--expires", "seconds", default="1h", show_default=True, callback=_seconds, help="Life: 90s, 15m, 12h, 30d."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with the expiry.")
+@_settings(*_EVERYWHERE)
+def token(as_json: bool, **values: Any) -> None:  # noqa: FBT001 - click's flag
+    """Print a bearer token of ADDRESS."""
+    issued = _order("token", values | {"scope": list(values["scope"])})
+    click.echo(json.dumps(issued) if as_json else issued["token"])
+
+
+@cli.group()
+def account() -> None:
+    """Make, list and disable accounts."""
+
+
+@account.command("add")
+@click.argument("address")
+@click.option("--admin", "administrator", is_flag=True, help="An administrator.")
+@_settings(*_EVERYWHERE)
+def account_add(**values: Any) -> None:
+    """Make the account ADDRESS."""
+    made = _order("account add", values)
+    click.echo(f"made the account {made['address']}")
+
+
+@account.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_settings(*_EVERYWHERE)
+def account_list(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """List the accounts."""
+    output.accounts(_order("account list", values), as_json=as_json)
+
+
+@account.command("disable")
+@click.argument("address")
+@_settings(*_EVERYWHERE)
+def account_disable(**values: Any) -> None:
+    """Refuse ADDRESS everywhere from now on."""
+    disabled = _order("account disable", values)
+    click.echo(f"disabled the account {disabled['address']}")
+
+
+@cli.group()
+def queue() -> None:
+    """Look at the queue."""
+
+
+@queue.command("list")
+@click.option("--all", "everything", is_flag=True, help="Also what is done.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_settings(*_EVERYWHERE)
+def queue_list(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """List the messages that wait, newest first."""
+    output.queue(_order("queue list", values), as_json=as_json)
+
+
+@queue.command("show")
+@click.argument("queue_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_settings(*_EVERYWHERE)
+def queue_show(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """Show one message: its recipients, and each attempt with its SMTP conversation."""
+    output.entry(_order("queue show", values), as_json=as_json)

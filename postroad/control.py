@@ -1,0 +1,147 @@
+"""The command line's way to the database: through the running server's socket, or alone under the lock.
+
+One process writes the file (DESIGN.md section 5). Commands beside a server ask it over `control.sock` (mode
+0600) in one line of JSON and take effect at once; without a server they hold the lock themselves.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection
+
+from postroad.database.engine import Database
+from postroad.orders import ORDERS, OrderError
+
+LOCK = "lock"
+SOCKET = "control.sock"
+# An order or its answer, in octets.
+MAX_LINE = 16 << 20
+# The longest path of a Unix socket: sockaddr_un has 108 octets, one of them NUL.
+MAX_SOCKET_PATH = 100
+WAIT_SECONDS = 5.0
+
+
+class InUseError(Exception):
+    """Another process holds the data folder."""
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the data folder alone. Raises `InUseError`; the system drops the lock of a process that dies."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / LOCK).open("a+") as file:
+        _lock_file(file, folder)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _lock_file(file: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        raise InUseError(
+            f"{folder} is in use by process {holder}; stop it first, or name another --data"
+        ) from None
+
+
+@contextlib.contextmanager
+def _socket_path(folder: Path) -> Iterator[str]:
+    """A path of the socket that is short enough; a long folder is reached through its descriptor."""
+    path = str(folder / SOCKET)
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        yield path
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def listening(folder: Path, database: Database, clock: Callable[[], int]) -> AsyncIterator[None]:
+    """Answer orders on the socket while the context lasts."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
+            line = await reader.readline()
+            writer.write(json.dumps(await _obey(line, database, clock)).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    (folder / SOCKET).unlink(missing_ok=True)
+    with _socket_path(folder) as path:
+        mask = os.umask(0o177)
+        try:
+            server = await asyncio.start_unix_server(answer, path, limit=MAX_LINE)
+        finally:
+            os.umask(mask)
+    try:
+        yield
+    finally:
+        server.close()
+        (folder / SOCKET).unlink(missing_ok=True)
+
+
+async def _obey(line: bytes, database: Database, clock: Callable[[], int]) -> dict[str, Any]:
+    order = json.loads(line)
+    unit = _unit(order, clock())
+    try:
+        return {"result": await database.commit(unit)}
+    except (OrderError, ValueError, LookupError) as error:
+        return {"error": str(error)}
+
+
+def _unit(order: dict[str, Any], now: int) -> Callable[[Connection], Any]:
+    name, arguments = order["name"], order["arguments"]
+    return lambda connection: ORDERS[name](connection, now=now, **arguments)
+
+
+def ask(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
+    """Have an order carried out, by the server if one runs. Raises `OrderError`, `InUseError`."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return _ask_server(folder, name, arguments)
+        except (FileNotFoundError, ConnectionError):
+            pass
+        try:
+            return _alone(folder, name, arguments, now)
+        except InUseError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def _ask_server(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
+    with _socket_path(folder) as path, socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        connection.sendall(json.dumps({"name": name, "arguments": arguments}).encode() + b"\n")
+        with connection.makefile("rb") as lines:
+            line = lines.readline()
+    if not line:
+        raise ConnectionResetError("the server went away")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise OrderError(answer["error"])
+    return answer["result"]
+
+
+def _alone(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
+    with lock(folder), contextlib.closing(Database(folder, floor=0)) as database:
+        try:
+            return database.submit(_unit({"name": name, "arguments": arguments}, now)).result()
+        except (ValueError, LookupError) as error:
+            raise OrderError(str(error)) from error

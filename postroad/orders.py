@@ -1,0 +1,75 @@
+"""What the command line can order: each a function on a connection, its arguments and result plain JSON."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection
+
+from postroad.database.identifiers import number_of, text_of
+from postroad.oauth import accounts, scopes, tokens
+from postroad.queue import store
+
+# The longest life of a token, in seconds: a century, so that times stay within 63 bits.
+MAX_LIFETIME = 100 * 365 * 86_400
+
+
+class OrderError(Exception):
+    """An order that was refused or failed; the text says why."""
+
+
+def token(connection: Connection, *, now: int, address: str, scope: list[str], seconds: int) -> dict[str, Any]:
+    """Issue a bearer token of an account."""
+    if not 0 < seconds <= MAX_LIFETIME:
+        raise OrderError(f"a token lives between 1 and {MAX_LIFETIME} seconds, not {seconds}")
+    owner = accounts.named(connection, address)
+    if owner.disabled:
+        raise OrderError(f"the account {owner.address} is disabled")
+    granted = frozenset(map(scopes.expand, scope))
+    expires_at = now + seconds * 1000
+    text = tokens.issue(connection, owner, granted, expires_at=expires_at, now=now)
+    return {"token": text, "address": owner.address, "scopes": sorted(granted), "expires_at": expires_at}
+
+
+def account_add(connection: Connection, *, now: int, address: str, administrator: bool) -> dict[str, Any]:
+    """Make an account."""
+    return asdict(accounts.add(connection, address, administrator=administrator, now=now))
+
+
+def account_list(connection: Connection, *, now: int) -> list[dict[str, Any]]:  # noqa: ARG001 - one form for all
+    """All accounts."""
+    return [asdict(one) for one in accounts.everyone(connection)]
+
+
+def account_disable(connection: Connection, *, now: int, address: str) -> dict[str, Any]:
+    """Refuse an account everywhere."""
+    return asdict(accounts.disable(connection, address, now))
+
+
+def queue_list(connection: Connection, *, now: int, limit: int, everything: bool) -> list[dict[str, Any]]:  # noqa: ARG001
+    """Queue entries, newest first."""
+    return [_plain(entry) for entry in store.listing(connection, limit=limit, waiting_only=not everything)]
+
+
+def queue_show(connection: Connection, *, now: int, queue_id: str) -> dict[str, Any]:  # noqa: ARG001
+    """One queue entry with its recipients and attempts."""
+    number = number_of(queue_id)
+    entry = store.look(connection, number) if number is not None else None
+    if entry is None:
+        raise OrderError(f"there is no queue entry {queue_id}")
+    attempts = [asdict(one) for one in store.attempts(connection, entry.queue_id)]
+    return _plain(entry) | {"attempts": attempts}
+
+
+def _plain(entry: store.Entry) -> dict[str, Any]:
+    return asdict(entry) | {"queue_id": text_of(entry.queue_id)}
+
+
+ORDERS: dict[str, Callable[..., Any]] = {
+    "token": token,
+    "account add": account_add,
+    "account list": account_list,
+    "account disable": account_disable,
+    "queue list": queue_list,
+    "queue show": queue_show,
+}

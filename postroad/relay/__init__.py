@@ -1,0 +1,1 @@
+"""One delivery attempt to one destination. Knows no queue and no Gmail."""

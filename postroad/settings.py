@@ -1,0 +1,138 @@
+"""One table of settings: name, default, help. A setting is a flag, an environment variable and a key of a file.
+
+`--public-url` is `POSTROAD_PUBLIC_URL` is `public_url` in `postroad.toml`; the first that says something counts.
+Only the wiring (`cli`, `app`, `control`) reads settings; everything else is handed values.
+"""
+
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+FILE = "postroad.toml"
+MEBIBYTE = 1 << 20
+# What `postroad dev` sets where nobody else does.
+SANDBOX = {"relay": "capture", "free_floor": 64 * MEBIBYTE, "hostname": "localhost.example.test"}
+
+
+class SettingError(ValueError):
+    """A setting that cannot be; the text names it and what would do."""
+
+
+def _setting(default: Any, help_: str) -> Any:
+    return field(default=default, metadata={"help": help_})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The table. Sizes in octets."""
+
+    data: str = _setting("./postroad-data", "Folder of the database, the lock and the command socket.")
+    listen: str = _setting("127.0.0.1:8587", "HOST:PORT to serve on; port 0 takes a free one.")
+    public_url: str = _setting("", "Address under which clients reach this server.")
+    hostname: str = _setting("", "Name in EHLO, Received and mailer-daemon. Default: this machine's.")
+    database: str = _setting("", "Database address. Default: an SQLite file in the data folder.")
+    relay: str = _setting("", "capture (default of dev) or smtp://host:port, a smart host.")
+    from_policy: Literal["rewrite", "refuse"] = _setting(
+        "rewrite", "What becomes of a From that is not the account's own: rewrite (as Gmail) or refuse."
+    )
+    bcc_transactions: Literal["single", "grouped"] = _setting(
+        "single", "A mail transaction for each Bcc recipient (single), or one for all (grouped)."
+    )
+    max_message_size: int = _setting(36_700_160, "Octets of the largest message. Gmail: 36700160.")
+    max_recipients: int = _setting(500, "Distinct recipients of one message. Gmail: 500 a day, 100 by API.")
+    relay_sessions: int = _setting(20, "SMTP sessions held at once with one next hop.")
+    free_floor: int = _setting(512 * MEBIBYTE, "Below so many free octets new mail gets 503. dev: 64 MiB.")
+    tls_cert: str = _setting("", "Certificate chain (PEM) to serve HTTPS with.")
+    tls_key: str = _setting("", "Its key (PEM, PKCS#8).")
+    behind_proxy: str = _setting("", "Addresses of the proxies that end TLS in front of this server.")
+    drain_seconds: int = _setting(30, "How long a stop waits for requests and mail transactions under way.")
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port to serve on."""
+        return host_and_port("listen", self.listen)
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Nobody on another machine can connect."""
+        host, _ = self.listen_address
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+    @property
+    def smart_host(self) -> tuple[str, int] | None:
+        """Host and port of the smart host; `None` when mail is captured."""
+        if self.relay == "capture":
+            return None
+        parts = urlsplit(self.relay)
+        if parts.scheme != "smtp" or parts.path not in ("", "/") or parts.query or parts.username:
+            raise SettingError(f"relay: {self.relay!r} is neither capture nor smtp://host:port")
+        return host_and_port("relay", parts.netloc, default_port=25)
+
+
+def host_and_port(name: str, text: str, default_port: int | None = None) -> tuple[str, int]:
+    """Split `HOST:PORT`; an IPv6 address stands in brackets. Raises `SettingError`."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, default_port if parts.port is None else parts.port
+    except ValueError:
+        host = port = None
+    if not host or port is None:
+        raise SettingError(f"{name}: {text!r} is not HOST:PORT")
+    return host, port
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str], defaults: Mapping[str, Any]) -> Settings:
+    """Settings from flags, then the environment, then the file, then `defaults`. Raises `SettingError`."""
+    names = [one.name for one in fields(Settings)]
+    from_environment = {
+        name: environment[f"POSTROAD_{name.upper()}"]
+        for name in names
+        if f"POSTROAD_{name.upper()}" in environment
+    }
+    from_flags = {name: value for name, value in flags.items() if value is not None}
+    config = from_flags.pop("config", None)
+    folder = from_flags.get("data") or from_environment.get("data") or "./postroad-data"
+    from_file = _file(Path(config) if config else Path(folder) / FILE, required=config is not None)
+    values = {**defaults, **from_file, **from_environment, **from_flags}
+    return _checked({"hostname": socket.getfqdn()} | {name: v for name, v in values.items() if v != ""})
+
+
+def _file(file: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        if required:
+            raise SettingError(f"config: there is no file {file}") from None
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{file}: {error}") from None
+    unknown = values.keys() - {one.name for one in fields(Settings)}
+    if unknown:
+        raise SettingError(f"{file}: unknown setting {min(unknown)!r}")
+    return values
+
+
+def _checked(values: dict[str, Any]) -> Settings:
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingError(str(error)) from None
+    if settings.database:
+        raise SettingError("database: this version keeps its mail in an SQLite file; leave the setting out")
+    _ = settings.listen_address
+    return settings
