@@ -13,12 +13,12 @@ from typing import Any
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from postroad import control, maillog
+from postroad.database import facts
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
-from postroad.database.schema import fact
 from postroad.mail.envelope import LOCAL
 from postroad.mail.outcome import Attempt
 from postroad.mail.reply import Reply
@@ -161,14 +161,12 @@ def _sandbox_accounts(connection: Connection) -> None:
 def _recover(connection: Connection, house: _House) -> None:
     """What a dead process held is due at once; after a change of `relay`, waiting mail follows it."""
     store.release_all(connection, clock())
-    before = connection.execute(select(fact.c.value).where(fact.c.name == "relay")).scalar_one_or_none()
-    if before == house.relay:
+    if facts.read(connection, facts.RELAY) == house.relay:
         return
     local = {account.address for account in accounts.everyone(connection) if not account.captured}
     hop = str(house.sessions.hop) if house.sessions else LOCAL
     store.reroute(connection, lambda path: LOCAL if path.lower() in local else hop)
-    connection.execute(fact.delete().where(fact.c.name == "relay"))
-    connection.execute(fact.insert().values(name="relay", value=house.relay))
+    facts.write(connection, facts.RELAY, house.relay)
 
 
 def _server(settings: Settings, address: tuple[str, int], face: Face) -> Server:

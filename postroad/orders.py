@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from postroad.database import facts
 from postroad.database.identifiers import number_of, text_of
 from postroad.oauth import accounts, scopes, tokens
 from postroad.queue import store
+from postroad.settings import CAPTURE
 
 # The longest life of a token, in seconds: a century, so that times stay within 63 bits.
 MAX_LIFETIME = 100 * 365 * 86_400
@@ -22,13 +24,20 @@ def token(connection: Connection, *, now: int, address: str, scope: list[str], s
     """Issue a bearer token of an account."""
     if not 0 < seconds <= MAX_LIFETIME:
         raise OrderError(f"a token lives between 1 and {MAX_LIFETIME} seconds, not {seconds}")
-    owner = accounts.named(connection, address)
+    owner = _owner(connection, address, now)
     if owner.disabled:
         raise OrderError(f"the account {owner.address} is disabled")
     granted = frozenset(map(scopes.expand, scope))
     expires_at = now + seconds * 1000
     text = tokens.issue(connection, owner, granted, expires_at=expires_at, now=now)
     return {"token": text, "address": owner.address, "scopes": sorted(granted), "expires_at": expires_at}
+
+
+def _owner(connection: Connection, address: str, now: int) -> accounts.Account:
+    """The account of that address; where mail is captured every address has one."""
+    if facts.read(connection, facts.RELAY) == CAPTURE:
+        return accounts.capture(connection, address, now)
+    return accounts.named(connection, address)
 
 
 def account_add(connection: Connection, *, now: int, address: str, administrator: bool) -> dict[str, Any]:

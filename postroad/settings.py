@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 FILE = "postroad.toml"
+# The value of `relay` under which every recipient has a mailbox here and nothing leaves the machine.
+CAPTURE = "capture"
 MEBIBYTE = 1 << 20
 # What `postroad dev` sets where nobody else does.
-SANDBOX = {"relay": "capture", "free_floor": 64 * MEBIBYTE, "hostname": "localhost.example.test"}
+SANDBOX = {"relay": CAPTURE, "free_floor": 64 * MEBIBYTE, "hostname": "localhost.example.test"}
 
 
 class SettingError(ValueError):
@@ -76,7 +78,7 @@ class Settings:
     @property
     def smart_host(self) -> tuple[str, int] | None:
         """Host and port of the smart host; `None` when mail is captured."""
-        if self.relay == "capture":
+        if self.relay == CAPTURE:
             return None
         parts = urlsplit(self.relay)
         if parts.scheme != "smtp" or parts.path not in ("", "/") or parts.query or parts.username:

@@ -76,7 +76,10 @@ def test_no_module_imports_itself_in_a_circle():
 def test_nothing_is_called_a_utility():
     """No file and no class hides behind a word that fits everything."""
     classes = [
-        node.name for file in FILES for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ClassDef)
+        node.name
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef)
     ]
     assert [file for file in FILES if file.stem in BANNED_FILES] == []
     assert [name for name in classes if name.endswith(BANNED_SUFFIXES)] == []

@@ -71,7 +71,7 @@ class Connection:
     @property
     def usable(self) -> bool:
         """Another mail transaction can begin, as far as we know."""
-        return self._dialogue.idle and not self._wire.stirred
+        return self._dialogue.idle and not self._interrupted
 
     @property
     def tls(self) -> ssl.SSLObject | None:
@@ -155,7 +155,7 @@ class Connection:
         if not reply.success:
             raise self._failure(Phase.STARTTLS, ConnectionError(f"refused ({reply})"))
         async with self._within(Phase.HANDSHAKE):
-            if self._wire.stirred:
+            if self._interrupted:
                 raise ProtocolError("plaintext after the reply to STARTTLS")
             self._wire = await self._wire.secured(
                 context, server_hostname, handshake=self._timeouts.starttls, shutdown=self._timeouts.quit
@@ -194,7 +194,7 @@ class Connection:
         """Hear what a server said to a session that is not usable any more: 421, if it is polite."""
         if self._dialogue.state is State.CLOSED:
             raise self._failure(Phase.IDLE, ConnectionError("the session has ended"))
-        if not self.usable:
+        if self._interrupted:
             await self._reply(Phase.IDLE)
 
     async def _send_envelope(self, course: Course, commands: list[bytes]) -> None:
@@ -216,13 +216,13 @@ class Connection:
         transparency = Transparency()
         try:
             tail = await self._send_blocks(content, transparency)
-            end = b"" if self._wire.stirred else transparency.finish()
+            end = b"" if self._interrupted else transparency.finish()
         except ContentError as error:
             self.abort()
             return ours(554, "5.6.0", f"{error}")
-        if not self._wire.stirred:
+        if not self._interrupted:
             await before_final_dot()
-        if self._wire.stirred:  # a refusal: the dialogue takes nothing else before the end of data
+        if self._interrupted:  # a refusal: the dialogue takes nothing else before the end of data
             return await self._reply(Phase.BLOCK)
         return await self._end_content(tail + end)
 
@@ -232,7 +232,7 @@ class Connection:
         try:
             async for chunk in content:
                 await self._send_block(tail)
-                if self._wire.stirred:
+                if self._interrupted:
                     break
                 tail = transparency.encode(chunk)
             if len(tail) > TAIL_OCTETS:
@@ -276,6 +276,11 @@ class Connection:
 
     # The border: commands and replies, deadlines and failures
 
+    @property
+    def _interrupted(self) -> bool:
+        """The server has said, or done, something that no answer has been made of."""
+        return self._wire.stirred or self._dialogue.pending
+
     def _send(self, *lines: bytes) -> None:
         for line in lines:
             self._dialogue.send(line)
@@ -303,7 +308,8 @@ class Connection:
         try:
             async with asyncio.timeout_at(min(now + self._timeouts.of(phase), self._cap)):
                 yield
-        except (OSError, ProtocolError, UnicodeError) as error:  # OSError: TimeoutError and SSLError too
+        except (OSError, ProtocolError, ValueError) as error:
+            # OSError is TimeoutError and SSLError too; ValueError is a host name that cannot be one.
             raise self._failure(phase, error) from error
 
     def _failure(self, phase: Phase, error: Exception) -> SessionError:

@@ -136,8 +136,13 @@ class Dialogue:
 
     @property
     def idle(self) -> bool:
-        """A mail transaction may begin, and the server has said nothing that nobody asked for."""
-        return self.state is State.GREETED and not self._due and not self._reader.pending
+        """A mail transaction may begin."""
+        return self.state is State.GREETED and not self._due
+
+    @property
+    def pending(self) -> bool:
+        """More has arrived than was asked for, or an answer has come in part."""
+        return self._reader.pending
 
     def send(self, line: bytes) -> None:
         """Note that a command line goes out; RuntimeError when it is not its turn (a bug of ours)."""

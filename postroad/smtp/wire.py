@@ -124,7 +124,7 @@ class Wire(asyncio.Protocol):
 
     def _read_last_words(self, transport: asyncio.Transport) -> None:
         """After a failed write asyncio reads no more, yet the refusal that explains it may have arrived."""
-        descriptor: int = transport.get_extra_info("socket").fileno()  # closed after connection_lost, not before
+        descriptor: int = transport.get_extra_info("socket").fileno()  # asyncio and uvloop close it after us
         with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as twin:
             self._arrived += twin.recv(ARRIVED_OCTETS, socket.MSG_DONTWAIT)
 

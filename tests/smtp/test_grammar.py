@@ -1,0 +1,149 @@
+"""Command lines cannot carry a second command; replies and extensions are read as they are meant."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postroad.mail.reply import Reply
+from postroad.smtp import grammar
+from postroad.smtp.grammar import Extensions
+from tests.smtp_sink import COMMAND_ON_THE_WIRE
+
+
+@pytest.mark.parametrize(
+    ("line", "wire"),
+    [
+        (grammar.ehlo("mx.example.test"), b"EHLO mx.example.test\r\n"),
+        (grammar.ehlo("[IPv6:2001:db8::1]"), b"EHLO [IPv6:2001:db8::1]\r\n"),
+        (grammar.helo("host_1"), b"HELO host_1\r\n"),
+        (grammar.mail(None, size=None, eight_bit=False, smtputf8=False), b"MAIL FROM:<>\r\n"),
+        (grammar.mail("a@b.test", size=0, eight_bit=False, smtputf8=False), b"MAIL FROM:<a@b.test> SIZE=0\r\n"),
+        (
+            grammar.mail("é@b.test", size=7, eight_bit=True, smtputf8=True),
+            "MAIL FROM:<é@b.test> SIZE=7 BODY=8BITMIME SMTPUTF8\r\n".encode(),
+        ),
+        (grammar.rcpt("a@b.test"), b"RCPT TO:<a@b.test>\r\n"),
+        (grammar.rcpt('"a b"@c.test'), b'RCPT TO:<"a b"@c.test>\r\n'),
+        (grammar.rcpt(r'"a\"> b@x"@c.test'), b'RCPT TO:<"a\\"> b@x"@c.test>\r\n'),
+        (grammar.rcpt("a@[IPv6:::1]"), b"RCPT TO:<a@[IPv6:::1]>\r\n"),
+        (grammar.rcpt("-oQ/tmp|x%s@c.test"), b"RCPT TO:<-oQ/tmp|x%s@c.test>\r\n"),
+    ],
+)
+def test_commands_on_the_wire(line, wire):
+    """Each builder gives one command line to the octet."""
+    assert line == wire
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "a", "@b.test", "a@", "a@b@c.test", "a@b.test> SIZE=1", "<a@b.test>", "a@b.test\r\nRSET", "a\n@b.test",
+        "a\r@b.test", "a\0@b.test", "a\t@b.test", "a\x7f@b.test", "a\x85@b.test", "a b@c.test", "a@b .test",
+        'a"b@c.test', '"a@b.test', '"a\r\nb"@c.test', '"a\\\n"@c.test', '"a"b"@c.test', "é@b.test", "a@é.test",
+        f"a@{'b' * 600}.test",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_refused(address):
+    """An address that could end its path, its argument or its line raises ValueError, and is not repeated."""
+    with pytest.raises(ValueError, match=r"mailbox|over 512") as refused:
+        grammar.rcpt(address)
+    assert len(address) < 2 or repr(address)[1:-1] not in str(refused.value)
+    with pytest.raises(ValueError, match=r"mailbox|over 512"):
+        grammar.mail(address, size=None, eight_bit=False, smtputf8=False)
+
+
+@pytest.mark.parametrize("address", ["a\x85@b.test", "é\r\n@b.test", "\ud800@b.test", "é @b.test"])
+def test_smtputf8_opens_no_gap(address):
+    """With SMTPUTF8 controls, spaces and lone surrogates are refused as without it."""
+    with pytest.raises(ValueError, match=r"mailbox|surrogate"):
+        grammar.rcpt(address, smtputf8=True)
+
+
+@pytest.mark.parametrize("hostname", ["", "a b", "a\r\nRSET", "-a", "a-", "é.test", "[a b]", "a" * 256])
+def test_host_names_that_are_refused(hostname):
+    """A host name that is more than one argument raises ValueError."""
+    for build in (grammar.ehlo, grammar.helo):
+        with pytest.raises(ValueError, match="host name"):
+            build(hostname)
+
+
+@pytest.mark.parametrize("size", [-1, 10**20])
+def test_sizes_that_are_refused(size):
+    """SIZE has at most 20 digits and no sign."""
+    with pytest.raises(ValueError, match="size"):
+        grammar.mail(None, size=size, eight_bit=False, smtputf8=False)
+
+
+@given(st.text(alphabet=st.sampled_from('ab@."\\<> \r\n\0\té\x85\u2028'), max_size=12), st.booleans())
+def test_no_address_escapes_its_line(address, smtputf8):
+    """Whatever the address, RCPT is refused or is one well-formed command line."""
+    try:
+        line = grammar.rcpt(address, smtputf8=smtputf8)
+    except ValueError:
+        return
+    assert COMMAND_ON_THE_WIRE.fullmatch(line)
+    assert line[len("RCPT TO:<") : -len(">\r\n")].decode() == address
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "last", "text"),
+    [
+        (b"250", 250, True, ""),
+        (b"250 ", 250, True, ""),
+        (b"250-", 250, False, ""),
+        (b"299-two  blanks ", 299, False, "two  blanks "),
+        (b"550 \xc3\xa9\xff\tx", 550, True, "é\ufffd\tx"),
+        (b"550 a\x1b[31m\0\rb\x7f\xc2\x9b\xe2\x80\xa8", 550, True, "a\ufffd[31m\ufffd\ufffdb\ufffd\ufffd\ufffd"),
+    ],
+)
+def test_reply_lines(line, code, last, text):
+    """A reply line is a code, a mark and a text without control characters."""
+    assert grammar.reply_line(line) == grammar.ReplyLine(code, last, text)
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"25", b"2500", b"250=x", b"250\tx", b" 250 x", b"199 x", b"600 x", b"abc x", b"2\xb20 x"]
+)
+def test_lines_that_are_no_reply(line):
+    """Junk and codes outside 200..599 raise ValueError."""
+    with pytest.raises(ValueError, match="not a reply line"):
+        grammar.reply_line(line)
+
+
+@pytest.mark.parametrize(
+    ("code", "texts", "expected"),
+    [
+        (250, ["2.1.0 Ok"], Reply(250, "2.1.0", "Ok")),
+        (550, ["5.1.1 no", "5.1.1 such user"], Reply(550, "5.1.1", "no\nsuch user")),
+        (550, ["no", "5.1.1 such user"], Reply(550, "5.1.1", "no\nsuch user")),
+        (550, ["5.1.1 no", "5.7.1 never"], Reply(550, "5.1.1", "no\n5.7.1 never")),
+        (450, ["5.1.1 mixed up"], Reply(450, "", "5.1.1 mixed up")),
+        (250, ["2.0.0"], Reply(250, "2.0.0", "")),
+        (550, ["5.7.1234 x"], Reply(550, "", "5.7.1234 x")),
+        (550, ["5.7.1: x"], Reply(550, "", "5.7.1: x")),
+        (250, ["", "SIZE 5"], Reply(250, "", "\nSIZE 5")),
+    ],
+)
+def test_enhanced_status_codes(code, texts, expected):
+    """The enhanced status code is taken out of the text, unless its class contradicts the reply code."""
+    assert grammar.reply(code, texts) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mx.test", Extensions()),
+        ("PIPELINING", Extensions()),
+        ("\nsize", Extensions(size=True)),
+        ("mx\nSIZE 0", Extensions(size=True)),
+        ("mx\nSIZE 1000 x", Extensions(size=True, size_limit=1000)),
+        ("mx\nSIZE " + "9" * 21, Extensions(size=True)),
+        ("mx\nSIZE -5", Extensions(size=True)),
+        ("mx\n\n8bitmime\nSmtpUtf8", Extensions(eight_bit_mime=True, smtputf8=True)),
+        ("mx\nSTARTTLS\nCHUNKING\nDSN\nX-ODD 1", Extensions(starttls=True, chunking=True, dsn=True)),
+        ("mx\nPIPELINING\nENHANCEDSTATUSCODES", Extensions(pipelining=True, enhanced_status_codes=True)),
+    ],
+)
+def test_extensions(text, expected):
+    """Keywords are read in any case after the first line; a senseless size limit is none."""
+    assert grammar.extensions(Reply(250, "", text)) == expected
