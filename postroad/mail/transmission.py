@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+ENCODED_LINE_LIMIT = 76  # RFC 2045 sections 6.7 and 6.8
 LINE_LIMIT = 998  # octets without CRLF: RFC 5322 section 2.1.1, RFC 5321 section 4.5.3.1.6
 DEPTH_LIMIT = 50  # entities within entities; ours, far above what people send
 
 _CRLF = b"\r\n"
 _SLICE = 1 << 16  # octets looked at in one go, so that no copy of a large body is made
-_IDENTITIES = (
-    b"7bit",
-    b"8bit",
-    b"binary",
-)  # encodings that change nothing, strictest first (RFC 2045 section 6.2)
+_IDENTITIES = (b"7bit", b"8bit", b"binary")  # strictest first (RFC 2045 section 6.2)
 
 _FIELDS = {
     name: re.compile(rb"^" + name + rb":(.*(?:\n[ \t].*)*)\n?", re.IGNORECASE | re.MULTILINE)
@@ -39,10 +36,9 @@ _WORD = re.compile(rb"[ \t]*[^ \t]+")
 # close-delimiter's dashes, transport-padding, CRLF (RFC 2046 section 5.1.1)
 _DELIMITER_TAIL = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")
 _BASE64_LINE = re.compile(rb".{1,76}", re.DOTALL)
-_NOT_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|\Z)")
+_NOT_QUOTED_PRINTABLE = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*(?:\r\n|\Z))")
 _QUOTED_PRINTABLE_PIECE = re.compile(rb".{1,75}(?<!=)(?<!=.)")  # never ends within `=41`
-_OVERRUN = re.compile(rb"=(?:20|09)(?<=\n.{77})(?=\r\n)")
-_NOT_BASE64 = b" \t\r\n" + bytes(range(128, 256))  # decoders ignore them (RFC 2045 section 6.8)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/= \t\r\n"
 _ESCAPES = {octet: f"={octet:02X}" for octet in range(128, 256)}
 
 
@@ -106,9 +102,10 @@ def foldable(header_section: bytes) -> bool:
 
 def quoted_printable(body: bytes) -> bytes:
     """Encode octets with CRLF line endings (RFC 2045 section 6.7)."""
-    # binascii takes its line ending from the first it sees, and runs one octet over 76 at a trailing blank.
-    lines = binascii.b2a_qp(_CRLF + body + _CRLF)
-    return _OVERRUN.sub(rb"=\r\n\g<0>", lines)[len(_CRLF) : -len(_CRLF)]
+    # binascii takes its line ending from the first it sees. Its soft breaks are undone: they may begin a line
+    # with a delimiter, and come one octet late at a trailing blank.
+    escaped = binascii.b2a_qp(body + _CRLF).replace(b"=\r\n", b"").removesuffix(_CRLF)
+    return _with_soft_breaks(escaped, ENCODED_LINE_LIMIT)
 
 
 def transmissible(content: bytes, *, eight_bit: bool) -> bytes:
@@ -244,13 +241,13 @@ def _encoded(header: bytes, body: bytes, kind: bytes, encoding: bytes, *, messag
     """Give a leaf an encoding whose lines are short and 7-bit."""
     if encoding == b"base64":
         return _Change(header, _base64_lines(body))
-    if encoding == b"quoted-printable":
-        return _Change(header, _soft_broken(body))
-    if encoding not in _IDENTITIES:
-        raise CannotTransmit(f"a part has the unknown encoding {encoding.decode('latin-1')[:40]!r}")
     # Of message/*, only the kinds of RFC 6533 may be encoded (RFC 2046 section 5.2, RFC 6533 section 6).
     if kind.startswith(b"message/") and not kind.startswith(b"message/global-"):
-        raise CannotTransmit(f"a part of type {kind.decode('latin-1')[:40]} may not be encoded")
+        raise CannotTransmit(f"a part of type {kind.decode()[:40]} may not be encoded")
+    if encoding == b"quoted-printable":
+        return _Change(header, _shorter_quoted_printable(body))
+    if encoding not in _IDENTITIES:
+        raise CannotTransmit(f"a part has the unknown encoding {encoding.decode('latin-1')[:40]!r}")
     if message:
         header = _with_mime_fields(header, body)
     if kind.startswith(b"text/"):
@@ -259,25 +256,29 @@ def _encoded(header: bytes, body: bytes, kind: bytes, encoding: bytes, *, messag
 
 
 def _base64_lines(encoded: bytes) -> bytes:
+    if encoded.translate(None, _BASE64):  # decoders ignore it, but it may be plain text with a wrong label
+        raise CannotTransmit("a part is not in the base64 encoding it claims")
     end = _CRLF if encoded.endswith(_CRLF) else b""
-    return _CRLF.join(_BASE64_LINE.findall(encoded.translate(None, _NOT_BASE64))) + end
+    return _CRLF.join(_BASE64_LINE.findall(encoded.translate(None, b" \t\r\n"))) + end
 
 
-def _soft_broken(body: bytes) -> bytes:
+def _shorter_quoted_printable(body: bytes) -> bytes:
+    if _NOT_QUOTED_PRINTABLE.search(body):
+        raise CannotTransmit("a part is not in the quoted-printable encoding it claims")
     if not body.isascii():
         body = body.decode("latin-1").translate(_ESCAPES).encode("ascii")
-    return _CRLF.join(_soft_broken_line(line) for line in body.split(_CRLF))
+    return _with_soft_breaks(body, LINE_LIMIT)
 
 
-def _soft_broken_line(line: bytes) -> bytes:
-    """Break a long line of quoted-printable; what its end means is left to the reader, as it was."""
-    if len(line) <= LINE_LIMIT:
-        return line
-    text = line.rstrip(b" \t")
-    if _NOT_QUOTED_PRINTABLE.search(text):
-        raise CannotTransmit("a part is not in the quoted-printable encoding it claims")
-    text = text.removesuffix(b"=")
-    return b"=\r\n".join(_QUOTED_PRINTABLE_PIECE.findall(text)) + line[len(text) :]
+def _with_soft_breaks(encoded: bytes, limit: int) -> bytes:
+    return _CRLF.join(line if len(line) <= limit else _softly_broken(line) for line in encoded.split(_CRLF))
+
+
+def _softly_broken(line: bytes) -> bytes:
+    """Break a line of quoted-printable; what its end means is left to the reader, as it was."""
+    text = line.rstrip(b" \t").removesuffix(b"=")
+    safe = text.replace(b"--", b"=2D=2D")  # or a line of ours could begin like a delimiter
+    return b"=\r\n".join(_QUOTED_PRINTABLE_PIECE.findall(safe)) + line[len(text) :]
 
 
 def _folded(line: bytes, limit: int) -> bytes:

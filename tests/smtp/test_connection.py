@@ -238,6 +238,13 @@ def test_a_transaction_has_a_total_cap():
     assert not transaction.in_doubt
 
 
+def test_the_cap_spares_the_end_of_data():
+    """The reply to the end of data has its full time even when the cap on the transaction has passed."""
+    timeouts = Timeouts(total=0.1)
+    _, transaction = exchange({("DOT_AFTER_COMMIT", 1): Dribble("250 2.0.0 Ok", 0.02)}, timeouts=timeouts)
+    assert summary(transaction) == [(250, "2.0.0")]
+
+
 # Content
 
 BIG = 40 * 1024 * 1024  # more than the sockets between two ends hold
@@ -253,8 +260,14 @@ async def big():
 @pytest.mark.parametrize("hang_up", [Drop, Reset])
 def test_early_refusal_of_content(hang_up):
     """A server that refuses content half-way and closes is heard before the broken pipe is."""
+    marked = []
+
+    async def mark():
+        marked.append(1)
+
     script = {("BODY", 1): hang_up(b"552 5.3.4 too big\r\n")}
-    _, transaction = exchange(script, content=big(), body_offset=2_000_000)
+    _, transaction = exchange(script, content=big(), body_offset=2_000_000, mark=mark)
+    assert not marked
     # A reset may destroy what was said before it; then, and only then, it is a loss.
     assert summary(transaction) in ([(552, "5.3.4")], [(451, "4.4.2")][: hang_up is Reset])
     assert not transaction.reusable
@@ -646,6 +659,22 @@ def test_mail_over_tls(authority, client_tls):
     assert all(message.tls for message in sink.messages)
     assert sink.sessions[0].verbs[:4] == ["EHLO", "STARTTLS", "EHLO", "MAIL"]
     assert any(line.startswith("= TLSv1.3 TLS_") for line in transactions[0].transcript)
+
+
+def test_early_refusal_over_tls(authority, client_tls):
+    """An early refusal of content is heard through TLS too, where the server goes on reading."""
+
+    async def run():
+        script = {("BODY", 1): b"552 5.3.4 too big\r\n"}
+        async with Sink(script, tls=server_context(authority)) as sink:
+            connection = await opened(sink, tls=client_tls, server_hostname="mx.test")
+            transaction = await send(connection, content=big())
+            await connection.quit()
+        return sink, transaction
+
+    sink, transaction = asyncio.run(run())
+    assert summary(transaction) == [(552, "5.3.4")]
+    assert not sink.messages
 
 
 def test_what_was_offered_in_plaintext_is_forgotten(authority, client_tls):

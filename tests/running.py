@@ -1,0 +1,146 @@
+"""A real Postroad as its own process, and a plain HTTP client for it."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+POSTROAD = Path(sys.executable).with_name("postroad")
+SEND = "/gmail/v1/users/me/messages/send"
+UPLOAD = "/upload/gmail/v1/users/me/messages/send?uploadType=media"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; `json` parses it."""
+
+    code: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def message(self) -> str:
+        return self.json["error"]["message"]
+
+
+@dataclass
+class Server:
+    """A running Postroad. `process` is the server itself, not a shell or tracer around it."""
+
+    process: subprocess.Popen[str]
+    url: str
+    data: Path
+
+    @property
+    def log(self) -> str:
+        """Everything it wrote on stderr."""
+        return (self.data / "log").read_text()
+
+    def connect(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.url)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+
+    def token(self, address: str = "alice@example.test", *scopes: str, expires: str = "1h") -> str:
+        asked = [word for scope in scopes or ("gmail.send",) for word in ("--scope", scope)]
+        return self.command("token", address, *asked, "--expires", expires).strip()
+
+    def command(self, *words: str) -> str:
+        """What a `postroad` command prints; it must succeed."""
+        command = [POSTROAD, *words, "--data", str(self.data)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    def queue(self) -> list[dict[str, Any]]:
+        return json.loads(self.command("queue", "list", "--all", "--limit", "10000", "--json"))
+
+    def request(
+        self,
+        verb: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        connection: http.client.HTTPConnection | None = None,
+    ) -> Answer:
+        used = connection or self.connect()
+        used.request(verb, path, body, headers or {})
+        response = used.getresponse()
+        answer = Answer(response.status, response.headers, response.read())
+        if connection is None:
+            used.close()
+        return answer
+
+    def send(self, content: bytes, token: str, connection: http.client.HTTPConnection | None = None) -> Answer:
+        """Send a message as JSON."""
+        body = json.dumps({"raw": base64.urlsafe_b64encode(content).decode()}).encode()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return self.request("POST", SEND, body, headers, connection)
+
+    def upload(self, content: bytes, token: str) -> Answer:
+        """Send a message as a simple upload."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "message/rfc822"}
+        return self.request("POST", UPLOAD, content, headers)
+
+    def inbox(self, address: str) -> list[bytes]:
+        """Every message in an account's INBOX, oldest first."""
+        headers = {"Authorization": f"Bearer {self.token(address, 'gmail.readonly')}"}
+        base = "/gmail/v1/users/me/messages"
+        listed = self.request("GET", f"{base}?labelIds=INBOX&maxResults=500", headers=headers).json
+        ids = [one["id"] for one in listed.get("messages", [])]
+        answers = [self.request("GET", f"{base}/{one}?format=raw", headers=headers) for one in reversed(ids)]
+        return [base64.urlsafe_b64decode(answer.json["raw"]) for answer in answers]
+
+    def drained(self, seconds: float = 30) -> list[dict[str, Any]]:
+        """The queue, once nobody waits in it any more."""
+        return self.settled(lambda fate: fate["state"] != "queued", seconds)
+
+    def settled(self, done: Any, seconds: float = 30) -> list[dict[str, Any]]:
+        """The queue, once `done(fate)` holds for every recipient."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            entries = self.queue()
+            if all(done(fate) for entry in entries for fate in entry["recipients"]):
+                return entries
+            time.sleep(0.05)
+        raise AssertionError(f"the queue still holds {entries}\n{self.log}")
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(60)
+
+
+@contextlib.contextmanager
+def running(data: Path, *flags: str, command: str = "dev", before: Sequence[str] = ()) -> Iterator[Server]:
+    """A server on a free port; `before` are the words of a tracer to run it under."""
+    data.mkdir(parents=True, exist_ok=True)
+    words = [*before, str(POSTROAD), command, "--data", str(data), "--listen", "127.0.0.1:0", *flags]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
+    with (data / "log").open("a") as log:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        assert " on http" in line, f"it did not start: {line}{(data / 'log').read_text()}"
+        yield Server(process, line.split(" on ", 1)[1].split(";", 1)[0], data)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+        if process.stdout:
+            process.stdout.close()
