@@ -28,7 +28,7 @@ _TEXT_LIMIT = 900  # characters of foreign text; even as one word they fit a lin
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 # Controls, line separators, and marks that change the direction of what follows.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_DETAIL = re.compile(r"\d(\.\d{1,3}\.\d{1,3})")
+_DETAIL = re.compile(r"[0-9](\.[0-9]{1,3}\.[0-9]{1,3})")
 
 _FAILED = "Your message could not be delivered to the recipients below.\nWe have stopped trying."
 _DELAYED = "Your message has not reached the recipients below yet.\nWe keep trying; you need not do anything."

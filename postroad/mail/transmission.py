@@ -324,11 +324,13 @@ def _media_type(header: bytes, implied: bytes) -> bytes:
 
 def _boundary(content_type: bytes) -> bytes:
     values = [value for name, value in _PARAMETER.findall(content_type) if name.lower() == b"boundary"]
-    if len(values) != 1 or values[0] == b'""':
-        raise CannotTransmit("a multipart does not name one boundary")
-    quoted = values[0].startswith(b'"')
-    boundary: bytes = re.sub(rb"\\(.)", rb"\1", values[0][1:-1]) if quoted else values[0]
-    return boundary.rstrip()  # it cannot end with white space (RFC 2046 section 5.1.1)
+    if len(values) == 1 and (boundary := _unquoted(values[0]).rstrip()):
+        return boundary  # it cannot end with white space (RFC 2046 section 5.1.1)
+    raise CannotTransmit("a multipart does not name one boundary")
+
+
+def _unquoted(value: bytes) -> bytes:
+    return re.sub(rb"\\(.)", rb"\1", value[1:-1]) if value.startswith(b'"') else value
 
 
 def _lowered(header: bytes, encoding: bytes, ceiling: bytes) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, tuple_, update
 
 from postroad.database.commit import Rows
 from postroad.database.schema import attempt, content, queue_entry, recipient
@@ -174,10 +174,9 @@ def release(connection: Connection, claimed: Claim, now: int) -> None:
 
 
 def release_all(connection: Connection, now: int) -> None:
-    """Give back every claim, when there can be no other node: what a dead process held is due at once."""
-    connection.execute(
-        update(recipient).where(_DUE, recipient.c.lease.is_not(None)).values(lease=None, due_at=now)
-    )
+    """Give back every claim, when there can be no other node; whatever is in doubt is due at once."""
+    left_behind = or_(recipient.c.lease.is_not(None), recipient.c.in_doubt_at.is_not(None))
+    connection.execute(update(recipient).where(_DUE, left_behind).values(lease=None, due_at=now))
 
 
 def reroute(connection: Connection, destination_of: Callable[[str], str]) -> None:

@@ -149,7 +149,7 @@ class Recorder:
     def __init__(self):
         self.contents = []
 
-    async def handle_DATA(self, _server, _session, envelope):
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd calls it so
         self.contents.append(envelope.content)
         return "250 2.0.0 taken"
 
