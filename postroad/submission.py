@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 from postroad import maillog, refusals
 from postroad.database import content as contents
@@ -23,14 +23,17 @@ from postroad.mailbox import messages
 from postroad.oauth.accounts import Account
 from postroad.queue import store
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 FromPolicy = Literal["rewrite", "refuse"]
 # Given all forward-paths of a message, answers with a function from each to its destination.
 Route = Callable[[list[str]], Awaitable[Callable[[str], str]]]
 
-# Above this many octets a message is parsed on a thread, so that the others are not kept waiting.
+# Octets that are parsed faster than a thread is asked to.
 PARSED_ON_LOOP = 64 * 1024
 # A display name longer than this is dropped when its address is rewritten.
-MAX_KEPT_NAME = 900
+MAX_KEPT_NAME = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,9 @@ class Submission:
         """Accept one message of `account`. Raises a `Refusal`, and then nothing has been stored."""
         self.database.health.refuse_unless_roomy(2 * len(submitted))
         gmail_id = self.identifiers.next(now)
-        prepared = await self._prepare(account, submitted, gmail_id, now)
+        prepared = await unless_small(
+            len(submitted), prepare, account.address, submitted, self.policy, gmail_id, now
+        )
         if thread_id is not None:
             await self._refuse_unknown_thread(account, thread_id)
         accepted, rows = await self._rows(account, prepared, gmail_id, thread_id or gmail_id, now)
@@ -89,11 +94,6 @@ class Submission:
         maillog.accepted(gmail_id, account.address, prepared.copies.size, len(prepared.recipients))
         self.wake()
         return accepted
-
-    async def _prepare(self, account: Account, submitted: bytes | bytearray, gmail_id: int, now: int) -> Prepared:
-        if len(submitted) <= PARSED_ON_LOOP:
-            return prepare(account.address, submitted, self.policy, gmail_id, now)
-        return await asyncio.to_thread(prepare, account.address, submitted, self.policy, gmail_id, now)
 
     async def _refuse_unknown_thread(self, account: Account, thread_id: int) -> None:
         if not await self.database.read(
@@ -118,6 +118,13 @@ class Submission:
         return Accepted(gmail_id, thread_id, labels), rows
 
 
+async def unless_small(size: int, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `parse` here if it has little to read, else on a thread, so that nobody else is kept waiting."""
+    if size <= PARSED_ON_LOOP:
+        return parse(*args, **kwargs)
+    return await asyncio.to_thread(parse, *args, **kwargs)
+
+
 def prepare(author: str, submitted: bytes | bytearray, policy: Policy, gmail_id: int, now: int) -> Prepared:
     """Check a submitted message and make its copies. Pure; raises a `Refusal`."""
     if len(submitted) > policy.max_size:
@@ -138,10 +145,10 @@ def prepare(author: str, submitted: bytes | bytearray, policy: Policy, gmail_id:
     return Prepared(
         copies=made,
         recipients=found,
-        longest_line=max(transmission.longest_line(made.header_section), transmission.longest_line(made.rest)),
+        longest_line=transmission.longest_line(parsed.content, at_least=transmission.LINE_LIMIT),
         eight_bit=transmission.is_eight_bit(made.rest),
         utf8_header=transmission.is_eight_bit(made.header_section),
-        message_id=parsed.text("Message-ID") or f"<{queue_id}@{policy.hostname}>",
+        message_id=parsed.text("Message-ID") if parsed.first("Message-ID") else f"<{queue_id}@{policy.hostname}>",
     )
 
 

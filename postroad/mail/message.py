@@ -121,7 +121,7 @@ def fields_of(section: bytes) -> tuple[Field, ...]:
     while at < len(section):
         match = _FIELD.match(section, at)
         if match is None:
-            raise refusals.InvalidMessage(problem=_what_is_wrong(section, at, len(fields) + 1))
+            raise refusals.InvalidMessage(problem=_what_is_wrong(section, at))
         fields.append(Field(match[1], match[2], at, match.end()))
         at = match.end()
     return tuple(fields)
@@ -129,7 +129,7 @@ def fields_of(section: bytes) -> tuple[Field, ...]:
 
 def _header_section(content: bytes | bytearray) -> bytes:
     """The octets up to the empty line; all of them when there is no body."""
-    end = content.find(b"\r\n\r\n", 0, MAX_HEADER_SECTION + 4) + 2
+    end = content.find(b"\r\n\r\n", 0, MAX_HEADER_SECTION + 2) + 2
     if end == 1:
         if len(content) > MAX_HEADER_SECTION:
             raise refusals.InvalidMessage(problem=f"its header section is over {MAX_HEADER_SECTION} octets")
@@ -152,13 +152,14 @@ def _is_utf8(octets: bytes) -> bool:
     return True
 
 
-def _what_is_wrong(section: bytes, at: int, ordinal: int) -> str:
+def _what_is_wrong(section: bytes, at: int) -> str:
     line = section[at : section.find(b"\r\n", at)]
     if not line:
         return "it begins with an empty line"
     if line[:1] in b" \t":
         return "its first line begins with white space"
-    return f"header line {ordinal} is not of the form 'name: value'"
+    number = 1 + section.count(b"\r\n", 0, at)
+    return f"header line {number} is not of the form 'name: value'"
 
 
 def _refuse_excess(fields: tuple[Field, ...]) -> None:

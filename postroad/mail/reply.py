@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+OUR_MARK = "Postroad: "  # begins the text of every reply that no server gave
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -35,5 +37,15 @@ class Reply:
         """The enhanced status code; its class with `.0.0` when none was given (RFC 3464 section 2.3.4)."""
         return self.status or f"{self.code // 100}.0.0"
 
+    @property
+    def ours(self) -> bool:
+        """No server gave this reply: Postroad did, in its place."""
+        return self.text.startswith(OUR_MARK)
+
     def __str__(self) -> str:
         return " ".join(part for part in (str(self.code), self.status, self.text.replace("\n", " ")) if part)
+
+
+def ours(code: int, status: str, text: str) -> Reply:
+    """A reply that Postroad gives in a server's place."""
+    return Reply(code, status, OUR_MARK + text)

@@ -73,14 +73,14 @@ class _Change(NamedTuple):
     children: tuple[_Entity, ...] = ()
 
 
-def longest_line(content: bytes | bytearray | memoryview) -> int:
-    """Octets of the longest line, without its CRLF."""
-    return _longest(bytes(content), 0, len(content), 0)
+def longest_line(content: bytes | bytearray, at_least: int = 0) -> int:
+    """Octets of the longest line, without its CRLF; or `at_least`, which spares looking at shorter ones."""
+    return _longest(content, 0, len(content), at_least)
 
 
 def is_eight_bit(content: bytes | bytearray | memoryview) -> bool:
     """Whether there is an octet over 127."""
-    return not bytes(content).isascii()
+    return not _seven_bit(content, 0, len(content))
 
 
 def headers_need_smtputf8(header_section: bytes) -> bool:
@@ -126,7 +126,7 @@ def transmissible(content: bytes, *, eight_bit: bool) -> bytes:
     return result
 
 
-def _longest(content: bytes, start: int, end: int, longest: int) -> int:
+def _longest(content: bytes | bytearray, start: int, end: int, longest: int) -> int:
     """Return the octets of the longest line over `longest`, or that; jumps over lines that cannot be longer."""
     while end - start > longest:
         feed = content.rfind(b"\n", start, start + longest + len(_CRLF))
@@ -140,9 +140,13 @@ def _longest(content: bytes, start: int, end: int, longest: int) -> int:
 
 def _fits(content: bytes, start: int, end: int, ceiling: bytes) -> bool:
     seven_bit = ceiling == b"7bit"
-    if seven_bit and not all(content[at : min(at + _SLICE, end)].isascii() for at in range(start, end, _SLICE)):
+    if seven_bit and not _seven_bit(content, start, end):
         return False
     return _longest(content, start, end, LINE_LIMIT) == LINE_LIMIT
+
+
+def _seven_bit(content: bytes | bytearray | memoryview, start: int, end: int) -> bool:
+    return all(bytes(content[at : min(at + _SLICE, end)]).isascii() for at in range(start, end, _SLICE))
 
 
 def _edited(content: bytes, edits: list[_Edit]) -> bytes:

@@ -56,7 +56,7 @@ def _fate(judged: Judgement, verdict: Verdict) -> dsn.Fate:
         forward_path=verdict.waiting.forward_path,
         action="delayed" if verdict.delayed else "failed",
         reply=verdict.reply,
-        remote_mta=judged.attempted.host,
+        remote_mta="" if verdict.reply.ours else judged.attempted.host,
         last_attempt=_moment(judged.ended_at),
         will_retry_until=_moment(expires_at) if verdict.delayed else None,
     )
@@ -75,12 +75,13 @@ def _original(connection: Connection, claimed: store.Claim) -> dsn.Original:
 
 
 def _rows(report_id: int, claimed: store.Claim, report: bytes, message_id: str, now: int) -> Iterator[Rows]:
+    header_size = report.index(b"\r\n\r\n") + 2
     facts: dict[str, object] = {
         "size": len(report),
-        "header_size": report.index(b"\r\n\r\n") + 2,
-        "longest_line": transmission.longest_line(report),
+        "header_size": header_size,
+        "longest_line": transmission.longest_line(report, at_least=transmission.LINE_LIMIT),
         "eight_bit": transmission.is_eight_bit(report),
-        "utf8_header": False,
+        "utf8_header": transmission.headers_need_smtputf8(report[:header_size]),
         "message_id": message_id,
     }
     yield contents.rows(report_id, claimed.account_id, [report], facts)

@@ -11,7 +11,7 @@ from postroad.database import content as contents
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.mail.outcome import Attempt, Attempted, Content, Delayed, Errand
-from postroad.mail.reply import Reply
+from postroad.mail.reply import ours
 from postroad.queue import store
 from postroad.queue.settlement import settle
 from postroad.queue.verdict import judge
@@ -24,7 +24,7 @@ POLL_SECONDS = 1.0
 RECIPIENTS_PER_CLAIM = 100
 
 # Told to the author when an attempt broke down by our own fault; the mail stays queued.
-INTERNAL = Reply(451, "4.3.0", "internal error while sending; it will be tried again")
+INTERNAL = ours(451, "4.3.0", "internal error while sending; it will be tried again")
 
 
 class LostLease(Exception):  # noqa: N818 - an event, not an error

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from postroad.mail.outcome import Attempted, Content, Errand, MarkInDoubt, judge
-from postroad.mail.reply import Reply
+from postroad.mail.reply import Reply, ours
 from postroad.mail.transmission import LINE_LIMIT, CannotTransmit, transmissible
 from postroad.relay.sessions import Sessions
 from postroad.smtp.connection import Connection
@@ -38,7 +38,7 @@ class Relay:
             except SessionError as error:
                 transaction = _all(errand, error.reply, error.transcript)
             except CannotTransmit as error:
-                transaction = _all(errand, Reply(554, "5.6.3", f"Postroad: {error}"), ())
+                transaction = _all(errand, ours(554, "5.6.3", str(error)), ())
         return _attempted(host, transaction)
 
     async def _transact(self, errand: Errand, before_final_dot: BeforeFinalDot) -> Transaction:

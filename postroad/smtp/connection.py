@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from postroad.mail.reply import Reply
+from postroad.mail.reply import Reply, ours
 from postroad.smtp import grammar
 from postroad.smtp.protocol import Command, ContentError, Dialogue, ProtocolError, State, Transparency
-from postroad.smtp.session import Phase, SessionError, Timeouts, ours
+from postroad.smtp.session import Phase, SessionError, Timeouts
 from postroad.smtp.transaction import Course, Transaction, impossible
 from postroad.smtp.transcript import Transcript
 from postroad.smtp.wire import Wire, connect

@@ -5,13 +5,6 @@ from enum import Enum
 
 from postroad.mail.reply import Reply
 
-OUR_MARK = "Postroad: "  # begins the text of every reply that no server gave
-
-
-def ours(code: int, status: str, text: str) -> Reply:
-    """A reply that we give in the server's place."""
-    return Reply(code, status, OUR_MARK + text)
-
 
 class Phase(Enum):
     """What was going on; the value completes a sentence."""

@@ -6,10 +6,10 @@ The rules of RFC 5321 sections 3.3, 4.2.5 and 4.5.3.1.10 and of RFC 2920 section
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from postroad.mail.reply import Reply
+from postroad.mail.reply import Reply, ours
 from postroad.smtp.grammar import Extensions
 from postroad.smtp.protocol import Command
-from postroad.smtp.session import SessionError, ours
+from postroad.smtp.session import SessionError
 
 _NOT_TRIED = ours(451, "4.3.0", "not tried")
 

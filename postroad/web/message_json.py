@@ -29,11 +29,13 @@ _FIELDS: dict[str, Literal["string", "bytes", "message", "number"]] = {
 _BY_PROTO_NAME = {re.sub("([A-Z])", r"_\1", name).lower(): name for name in _FIELDS}
 _KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*')
 _BOM = b"\xef\xbb\xbf"
-_SLICE = 1 << 22  # characters of base64 decoded at once; a multiple of four
+_SLICE = 1 << 18  # characters of base64 decoded at once; a multiple of four
 _SHOWN = 64  # characters of a bad value that an error repeats
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]*={0,2}")
+_WHITE_SPACE = re.compile(rb"[ \t\r\n]+")
+# Both alphabets in one; padding stands at the end alone, elsewhere it is as bad as any other character.
+_ONE_ALPHABET = bytes.maketrans(b"-_=", b"+/!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +152,25 @@ def _decoded(characters: memoryview | bytes) -> bytearray:
 
     What follows the padding, and any other character, is refused: a decoder that skips it cuts messages short.
     """
-    text = characters
-    if re.search(rb"[ \t\r\n]", text):
-        text = re.sub(rb"[ \t\r\n]+", b"", text)
-    match = _BASE64.fullmatch(text)
-    significant = len(bytes(text[-2:]).rstrip(b"=")) + max(len(text) - 2, 0)
-    if match is None or significant % 4 == 1:
-        raise refusals.BadBase64(value=_quoted(text))
+    try:
+        return _decoded_slices(characters)
+    except ValueError:
+        compact = _WHITE_SPACE.sub(b"", characters)
+    try:
+        return _decoded_slices(compact)
+    except ValueError:
+        raise refusals.BadBase64(value=_quoted(characters)) from None
+
+
+def _decoded_slices(characters: memoryview | bytes) -> bytearray:
+    """Decode slice by slice into octets set aside before. Raises ValueError."""
+    significant = len(characters) - len(characters[-2:]) + len(bytes(characters[-2:]).rstrip(b"="))
     decoded = bytearray(significant * 3 // 4)
     for at in range(0, significant, _SLICE):
-        slice_ = bytes(text[at : min(at + _SLICE, significant)]).translate(_STANDARD)
+        slice_ = bytes(characters[at : min(at + _SLICE, significant)]).translate(_ONE_ALPHABET)
         octets = pybase64.b64decode(slice_ + b"=" * (-len(slice_) % 4), validate=True)
         decoded[at * 3 // 4 : at * 3 // 4 + len(octets)] = octets
     return decoded
-
-
-_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def _quoted(text: memoryview | bytes) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postroad.smtp.connection import Connection
-from postroad.smtp.session import OUR_MARK, Phase, SessionError, Timeouts
+from postroad.smtp.session import Phase, SessionError, Timeouts
 from tests.smtp_sink import (
     ALWAYS,
     EXTENSIONS,
@@ -151,7 +151,7 @@ def test_a_loss_names_its_phase(stage, said, phase):
     """The reply, the exception and the transcript of a loss name the command, and that it is we who say it."""
     _, transaction = exchange({(stage, 1): said}, timeouts=STALLED if said == Stall() else QUICK)
     (reply,) = transaction.replies.values()
-    assert reply.text.startswith(OUR_MARK)
+    assert reply.ours
     assert phase in reply.text
     assert phase in str(transaction.loss)
     assert phase in transaction.transcript[-1]
@@ -321,7 +321,7 @@ def test_content_that_would_break_the_wire(octets):
     """It is refused by us for good, and the session ends without an end of data."""
     sink, transaction = exchange(content=pieces(b"a\r\n", octets))
     assert summary(transaction) == [(554, "5.6.0")]
-    assert transaction.replies[PATHS[0]].text.startswith(OUR_MARK)
+    assert transaction.replies[PATHS[0]].ours
     assert not transaction.reusable
     assert not sink.messages
     assert not sink.sessions[0].contents

@@ -5,7 +5,7 @@ import pytest
 from postroad.mail.reply import Reply
 from postroad.smtp.grammar import Extensions
 from postroad.smtp.protocol import Command
-from postroad.smtp.session import OUR_MARK, Phase, SessionError, Timeouts
+from postroad.smtp.session import Phase, SessionError, Timeouts
 from postroad.smtp.transaction import Course, impossible
 
 OK = Reply(250, "", "Ok")
@@ -86,7 +86,7 @@ def test_impossible_mail(needs, status):
         Extensions(size=True, size_limit=100), **{"size": 1, "eight_bit": False, "smtputf8": False} | needs
     )
     assert (reply and reply.status) == status
-    assert reply is None or (reply.permanent and reply.text.startswith(OUR_MARK))
+    assert reply is None or (reply.permanent and reply.ours)
 
 
 def test_every_phase_has_its_time():

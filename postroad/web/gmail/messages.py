@@ -10,6 +10,7 @@ from postroad import refusals
 from postroad.database.identifiers import number_of, text_of
 from postroad.mailbox import messages as mailbox
 from postroad.mailbox.messages import Stored
+from postroad.submission import unless_small
 from postroad.web.bearer import refuse_others
 from postroad.web.gmail.call import Call
 from postroad.web.message_json import Sent, read
@@ -42,7 +43,8 @@ async def _sent(call: Call) -> Sent:
         refuse_other_media(call.request)
         sent = Sent(await call.request.body(limit), None)
     else:
-        sent = read(await call.request.body(_json_limit(limit)))
+        body = await call.request.body(_json_limit(limit))
+        sent = await unless_small(len(body), read, body)
     refuse_others(call.account, call.route.variables["userId"])
     return sent
 
