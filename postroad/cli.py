@@ -1,8 +1,10 @@
 """The `postroad` command: parse, call, print. Exit codes: 0 done, 1 refused or failed, 2 usage."""
 
+import errno
 import json
 import os
 import re
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
@@ -17,15 +19,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Which settings are flags of every command; all of them are flags of `dev` and `serve`.
 _EVERYWHERE = ("data", "database")
+# What the system says of an address that cannot be listened on.
+_NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, socket.EAI_NONAME)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def main() -> None:
     """Run the command line; a refusal or failure is one clear line on stderr."""
-    from postroad.control import InUseError  # noqa: PLC0415 - SQLAlchemy is half a second of import
-    from postroad.database.engine import DamagedDatabaseError  # noqa: PLC0415
-    from postroad.orders import OrderError  # noqa: PLC0415
-
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -33,13 +33,25 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SettingError as error:
         _complain(error, 2)
-    except (InUseError, OrderError, DamagedDatabaseError, OSError) as error:
+    except OSError as error:
         _complain(error, 1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except _failures() as error:
+        _complain(getattr(error, "why", error), 1)
 
 
-def _complain(error: Exception, code: int) -> None:
+def _failures() -> tuple[type[Exception], ...]:
+    """What may fail without a bug; asked for only when something did: SQLAlchemy is half a second of import."""
+    from postroad.control import InUseError  # noqa: PLC0415
+    from postroad.database.engine import DamagedDatabaseError  # noqa: PLC0415
+    from postroad.orders import OrderError  # noqa: PLC0415
+    from postroad.refusals import Refusal  # noqa: PLC0415
+
+    return (InUseError, OrderError, DamagedDatabaseError, Refusal)
+
+
+def _complain(error: object, code: int) -> None:
     click.echo(f"postroad: {error}", err=True)
     sys.exit(code)
 
@@ -84,7 +96,9 @@ def _order(name: str, values: dict[str, Any]) -> Any:
     from postroad import app, control  # noqa: PLC0415 - as in main
 
     flags, arguments = _split(values)
-    return control.ask(load(flags, os.environ, {}).folder, name, arguments, app.clock())
+    # A command greets nobody: it need not ask the network for this machine's name.
+    settings = load(flags, os.environ, {"hostname": "localhost"})
+    return control.ask(settings.folder, name, arguments, app.clock())
 
 
 @cli.command()
@@ -109,9 +123,14 @@ def _serve(values: dict[str, Any], defaults: Mapping[str, Any], *, sandbox: bool
     from postroad import app, logs  # noqa: PLC0415
 
     logs.to_stderr()
-    uvloop.run(
-        app.serve(settings, sandbox=sandbox, ready=lambda url: output.ready(settings, url, sandbox=sandbox))
-    )
+    try:
+        uvloop.run(
+            app.serve(settings, sandbox=sandbox, ready=lambda url: output.ready(settings, url, sandbox=sandbox))
+        )
+    except OSError as error:
+        if error.errno not in _NO_ADDRESS:
+            raise
+        _complain(f"listen: {settings.listen}: {error.strerror}", 1)
 
 
 def _refuse_unsafe(settings: Settings) -> None:

@@ -17,8 +17,10 @@ from typing import IO, Any
 
 from sqlalchemy import Connection
 
+from postroad import maillog
 from postroad.database.engine import Database
 from postroad.orders import ORDERS, OrderError
+from postroad.refusals import Refusal
 
 LOCK = "lock"
 SOCKET = "control.sock"
@@ -27,6 +29,8 @@ MAX_LINE = 16 << 20
 # The longest path of a Unix socket: sockaddr_un has 108 octets, one of them NUL.
 MAX_SOCKET_PATH = 100
 WAIT_SECONDS = 5.0
+# What is said no to, rather than went wrong.
+_REFUSED = (OrderError, ValueError, LookupError, Refusal)
 
 
 class InUseError(Exception):
@@ -75,11 +79,10 @@ async def listening(folder: Path, database: Database, clock: Callable[[], int]) 
     """Answer orders on the socket while the context lasts."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, ValueError):
             line = await reader.readline()
             writer.write(json.dumps(await _obey(line, database, clock)).encode() + b"\n")
             await writer.drain()
-        writer.close()
 
     (folder / SOCKET).unlink(missing_ok=True)
     with _socket_path(folder) as path:
@@ -96,17 +99,24 @@ async def listening(folder: Path, database: Database, clock: Callable[[], int]) 
 
 
 async def _obey(line: bytes, database: Database, clock: Callable[[], int]) -> dict[str, Any]:
-    order = json.loads(line)
-    unit = _unit(order, clock())
     try:
-        return {"result": await database.commit(unit)}
-    except (OrderError, ValueError, LookupError) as error:
-        return {"error": str(error)}
+        order = json.loads(line)
+        return {"result": await database.commit(_unit(order["name"], order["arguments"], clock()))}
+    except _REFUSED as error:
+        return {"error": _why(error)}
+    except Exception as error:  # noqa: BLE001 - who asked waits for an answer, whatever went wrong
+        maillog.broke_down(error)
+        return {"error": f"the server could not carry that out: {error}; its log says more"}
 
 
-def _unit(order: dict[str, Any], now: int) -> Callable[[Connection], Any]:
-    name, arguments = order["name"], order["arguments"]
+def _unit(name: str, arguments: dict[str, Any], now: int) -> Callable[[Connection], Any]:
+    if name not in ORDERS:
+        raise OrderError(f"this server does not know the order {name!r}; is it of the same version?")
     return lambda connection: ORDERS[name](connection, now=now, **arguments)
+
+
+def _why(error: Exception) -> str:
+    return error.why if isinstance(error, Refusal) else str(error)
 
 
 def ask(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
@@ -142,6 +152,6 @@ def _ask_server(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
 def _alone(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
     with lock(folder), contextlib.closing(Database(folder, floor=0)) as database:
         try:
-            return database.submit(_unit({"name": name, "arguments": arguments}, now)).result()
-        except (ValueError, LookupError) as error:
-            raise OrderError(str(error)) from error
+            return database.submit(_unit(name, arguments, now)).result()
+        except _REFUSED as error:
+            raise OrderError(_why(error)) from error

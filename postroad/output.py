@@ -1,6 +1,7 @@
 """What commands print: tables for people, JSON for scripts."""
 
 import json
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,8 @@ _STATE_STYLES = {"relayed": "green", "failed": "red", "queued": "yellow"}
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
+    """What is shown comes from other people's servers: none of it is markup."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def ready(settings: Settings, url: str, *, sandbox: bool) -> None:
@@ -25,7 +27,8 @@ def ready(settings: Settings, url: str, *, sandbox: bool) -> None:
     relay = "captured in mailboxes here" if settings.relay == "capture" else f"relayed to {settings.relay}"
     click.echo(f"Postroad serves the Gmail API on {url}; mail is {relay}. Data: {settings.data}")
     if sandbox:
-        click.echo(f"A token:  postroad token alice@example.test --scope gmail.send --data {settings.data}")
+        data = shlex.quote(settings.data)
+        click.echo(f"A token:  postroad token alice@example.test --scope gmail.send --data {data}")
     click.echo("Ctrl-C stops.")
 
 

@@ -27,8 +27,8 @@ class SettingError(ValueError):
     """A setting that cannot be; the text names it and what would do."""
 
 
-def _setting(default: Any, help_: str) -> Any:
-    return field(default=default, metadata={"help": help_})
+def _setting(default: Any, help_: str, *, least: int | None = None) -> Any:
+    return field(default=default, metadata={"help": help_, "least": least})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,20 @@ class Settings:
     bcc_transactions: Literal["single", "grouped"] = _setting(
         "single", "A mail transaction for each Bcc recipient (single), or one for all (grouped)."
     )
-    max_message_size: int = _setting(36_700_160, "Octets of the largest message. Gmail: 36700160.")
-    max_recipients: int = _setting(500, "Distinct recipients of one message. Gmail: 500 a day, 100 by API.")
-    relay_sessions: int = _setting(20, "SMTP sessions held at once with one next hop.")
-    free_floor: int = _setting(512 * MEBIBYTE, "Below so many free octets new mail gets 503. dev: 64 MiB.")
+    max_message_size: int = _setting(36_700_160, "Octets of the largest message. Gmail: 36700160.", least=1)
+    max_recipients: int = _setting(
+        500, "Distinct recipients of one message. Gmail: 500 a day, 100 by API.", least=1
+    )
+    relay_sessions: int = _setting(20, "SMTP sessions held at once with one next hop.", least=1)
+    free_floor: int = _setting(
+        512 * MEBIBYTE, "Below so many free octets new mail gets 503. dev: 64 MiB.", least=0
+    )
     tls_cert: str = _setting("", "Certificate chain (PEM) to serve HTTPS with.")
     tls_key: str = _setting("", "Its key (PEM, PKCS#8).")
     behind_proxy: str = _setting("", "Addresses of the proxies that end TLS in front of this server.")
-    drain_seconds: int = _setting(30, "How long a stop waits for requests and mail transactions under way.")
+    drain_seconds: int = _setting(
+        30, "How long a stop waits for requests and mail transactions under way.", least=0
+    )
 
     @property
     def folder(self) -> Path:
@@ -80,10 +86,10 @@ class Settings:
         """Host and port of the smart host; `None` when mail is captured."""
         if self.relay == CAPTURE:
             return None
-        parts = urlsplit(self.relay)
-        if parts.scheme != "smtp" or parts.path not in ("", "/") or parts.query or parts.username:
+        scheme, _, authority = self.relay.partition("://")
+        if scheme.lower() != "smtp":
             raise SettingError(f"relay: {self.relay!r} is neither capture nor smtp://host:port")
-        return host_and_port("relay", parts.netloc, default_port=25)
+        return host_and_port("relay", authority.removesuffix("/"), default_port=25)
 
 
 def host_and_port(name: str, text: str, default_port: int | None = None) -> tuple[str, int]:
@@ -93,7 +99,7 @@ def host_and_port(name: str, text: str, default_port: int | None = None) -> tupl
         host, port = parts.hostname, default_port if parts.port is None else parts.port
     except ValueError:
         host = port = None
-    if not host or port is None:
+    if not host or port is None or set(text) & set("@/?# "):
         raise SettingError(f"{name}: {text!r} is not HOST:PORT")
     return host, port
 
@@ -110,8 +116,13 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], defaults: Map
     config = from_flags.pop("config", None)
     folder = from_flags.get("data") or from_environment.get("data") or "./postroad-data"
     from_file = _file(Path(config) if config else Path(folder) / FILE, required=config is not None)
-    values = {**defaults, **from_file, **from_environment, **from_flags}
-    return _checked({"hostname": socket.getfqdn()} | {name: v for name, v in values.items() if v != ""})
+    sources = (defaults, from_file, from_environment, from_flags)
+    values = {
+        name: value for source in sources for name, value in source.items() if value != ""
+    }  # "" says nothing
+    if "hostname" not in values:
+        values["hostname"] = socket.getfqdn()
+    return _checked(values)
 
 
 def _file(file: Path, *, required: bool) -> dict[str, Any]:
@@ -133,7 +144,14 @@ def _checked(values: dict[str, Any]) -> Settings:
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingError(str(error)) from None
+        problem, _, place = str(error).partition(" - at `$.")
+        name = place.rstrip("`")
+        help_ = next(one.metadata["help"] for one in fields(Settings) if one.name == name)
+        raise SettingError(f"{name}: {problem}. {help_}") from None
+    for one in fields(Settings):
+        value, least = getattr(settings, one.name), one.metadata["least"]
+        if least is not None and value < least:
+            raise SettingError(f"{one.name}: {value} is too small, the least is {least}")
     if settings.database:
         raise SettingError("database: this version keeps its mail in an SQLite file; leave the setting out")
     _ = settings.listen_address

@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table
 
+from postroad import refusals
 from postroad.database.health import Health
 
 T = TypeVar("T")
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
 
-# How many units one transaction takes at most: bounds what a failing neighbour makes us do again.
+# How many units one transaction takes at most: bounds what a failing neighbour makes us do again, which is
+# to try the halves, and theirs: about twice the logarithm of this in transactions.
 UNITS_PER_COMMIT = 256
 
 
@@ -48,35 +50,42 @@ class Committer:
         self._health = health
         self._engine = engine
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="committer")
         self._thread.start()
 
     def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Run `unit(connection)` in the next transaction.
 
-        The unit may run twice: when a neighbour fails, the transaction is undone and done again without it.
+        The unit may run again: when a neighbour fails, the transaction is undone and done without it.
         """
-        future: Future[T] = Future()
-        self._waiting.put(_Waiting(future, unit, {}))
-        return future
+        return self._put(_Waiting(Future(), unit, {}))
 
     async def commit(self, unit: Callable[[Connection], T]) -> T:
         """Run `unit` in the next transaction and wait until it is synced.
 
-        Raises whatever the unit raises, and `StorageUnhealthy` when the disk fails or is full.
+        Raises whatever the unit raises, `StorageUnhealthy` when the disk fails or is full, `Draining` when closed.
         """
         return await asyncio.wrap_future(self.submit(unit))
 
     async def insert(self, rows: Rows) -> None:
         """Insert `rows` in the next transaction, together with those of others, and wait for the sync."""
-        future: Future[None] = Future()
-        self._waiting.put(_Waiting(future, None, rows))
-        await asyncio.wrap_future(future)
+        await asyncio.wrap_future(self._put(_Waiting(Future(), None, rows)))
 
     def close(self) -> None:
-        """Commit what is waiting, then stop."""
-        self._waiting.put(None)
+        """Commit what is waiting, then stop. Whoever comes later is refused, as nobody would answer."""
+        with self._gate:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join()
+
+    def _put(self, waiting: _Waiting) -> "Future[Any]":
+        with self._gate:
+            if self._closed:
+                raise refusals.Draining("the database is closed")
+            self._waiting.put(waiting)
+        return waiting.future
 
     def _run(self) -> None:
         with self._engine.connect() as connection:
@@ -101,7 +110,7 @@ class Committer:
         try:
             self._health.refuse_unless_trusted()
             results = self._together(batch, connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, its owner learns of it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, its owner learns of it, and we go on
             self._blame(batch, connection, self._health.translate(error))
         else:
             for waiting, result in zip(batch, results, strict=True):
@@ -114,15 +123,17 @@ class Committer:
                 merged[table].extend(values)
         with connection.begin():
             insert(connection, merged)
-            results = [waiting.unit(connection) if waiting.unit else None for waiting in batch]
+            # From a generator, as that turns StopIteration, which no asyncio future takes, into an error.
+            results = list(waiting.unit(connection) if waiting.unit else None for waiting in batch)  # noqa: C400
         self.commits += 1
         return results
 
-    def _blame(self, batch: list[_Waiting], connection: Connection, error: Exception) -> None:
-        """Find who failed: everyone alone in a transaction of its own, unless it was the storage."""
+    def _blame(self, batch: list[_Waiting], connection: Connection, error: BaseException) -> None:
+        """Find who failed, half by half in transactions of their own, unless it was the storage."""
         if len(batch) == 1 or not self._health.trusted:
             for waiting in batch:
                 waiting.future.set_exception(error)
             return
-        for waiting in batch:
-            self._settle([waiting], connection)
+        middle = len(batch) // 2
+        self._settle(batch[:middle], connection)
+        self._settle(batch[middle:], connection)

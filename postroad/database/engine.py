@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from postroad.database import migrations
@@ -97,9 +98,13 @@ class Database:
         if self._closed_cleanly.exists():
             self._closed_cleanly.unlink()
             return
-        with self._writer.connect() as connection:
-            verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        try:
+            with self._writer.connect() as connection:
+                verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        except DatabaseError as error:  # too damaged to be looked at
+            verdict = str(error.orig)
         if verdict != "ok":
+            self._writer.dispose()
             raise DamagedDatabaseError(f"{file} is damaged: {verdict}; restore a backup")
 
     @property
@@ -108,9 +113,14 @@ class Database:
         return self._committer.commits
 
     def look(self, question: Callable[[Connection], T]) -> T:
-        """Answer a question on this thread."""
-        with self._readers.connect() as connection:
-            return question(connection)
+        """Answer a question on this thread. Raises `StorageUnhealthy` when the disk fails."""
+        try:
+            with self._readers.connect() as connection:
+                return question(connection)
+        except DatabaseError as error:
+            if (meaning := self.health.translate(error)) is not error:
+                raise meaning from error
+            raise
 
     async def read(self, question: Callable[[Connection], T]) -> T:
         """Answer a question on a thread of the readers."""

@@ -54,7 +54,7 @@ class Health:
                 f"{free} octets free in {self.folder}, the floor is {self.floor}; free some space"
             )
 
-    def translate(self, error: Exception) -> Exception:
+    def translate(self, error: BaseException) -> BaseException:
         """What a failed statement means: a `StorageUnhealthy` for a bad disk or no room, else itself."""
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
         if code in _UNTRUSTWORTHY:

@@ -4,11 +4,13 @@ As Gmail's: milliseconds since 1970 in the upper bits, chance in the lower 20, s
 a process they never do, and a clock set back does not make them descend.
 """
 
+import re
 import secrets
 import threading
 
 _CHANCE_BITS = 20
 _LIMIT = 1 << 63
+_HEXADECIMAL = re.compile("[0-9A-Fa-f]{1,64}")
 
 
 class Identifiers:
@@ -34,12 +36,9 @@ def text_of(identifier: int) -> str:
 def number_of(text: str) -> int | None:
     """The identifier written as `text`; `None` when it is not a hexadecimal number under 2^63.
 
-    Upper case and leading zeros are as good (gmail-wire.md 3.3); signs, spaces and underscores are not.
+    Upper case and leading zeros are as good (gmail-wire.md 3.3); signs, spaces, underscores and 0x are not.
     """
-    if not (text.isascii() and text.isalnum()) or len(text) > 64:
+    if not _HEXADECIMAL.fullmatch(text):
         return None
-    try:
-        number = int(text, 16)
-    except ValueError:
-        return None
+    number = int(text, 16)
     return number if number < _LIMIT else None

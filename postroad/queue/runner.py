@@ -3,8 +3,11 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+
+from sqlalchemy import Connection
 
 from postroad import maillog, refusals
 from postroad.database import content as contents
@@ -14,12 +17,14 @@ from postroad.mail.outcome import Attempt, Attempted, Content, Delayed, Errand
 from postroad.mail.reply import ours
 from postroad.queue import store
 from postroad.queue.settlement import settle
-from postroad.queue.verdict import judge
+from postroad.queue.verdict import Judgement, judge, unreported
 
 # How often leases are renewed; a third of `store.LEASE`.
 RENEWAL_SECONDS = 20.0
 # The longest sleep between two looks at the queue when nothing wakes the runner.
 POLL_SECONDS = 1.0
+# How long to wait after storage has failed, or we have: neither mends itself faster.
+PAUSE_SECONDS = 5.0
 # Recipients of one claim: also the most of one mail transaction (RFC 5321 section 4.5.3.1.8).
 RECIPIENTS_PER_CLAIM = 100
 
@@ -43,20 +48,26 @@ class Runner:
     concurrency: int = 32
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _running: dict[asyncio.Task[None], store.Claim] = field(default_factory=dict)
+    _room: asyncio.Semaphore = field(init=False)
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self._room = asyncio.Semaphore(self.concurrency)
 
     def wake(self) -> None:
         """Something may be due."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Claim and attempt until stopped."""
+        """Claim and attempt until stopped, and until all that was begun has ended."""
         renewing = asyncio.create_task(self._renew())
         try:
             while not self._stopping:
                 self._wake.clear()
-                if not await self._claim_some():
-                    await self._rest()
+                await self._look_after()
+            if self._running:
+                await asyncio.wait(self._running)
         finally:
             renewing.cancel()
 
@@ -64,29 +75,47 @@ class Runner:
         """Stop claiming, let attempts end for `grace_seconds`, cut off and give back what is left."""
         self._stopping = True
         self.wake()
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace_seconds)
+        async with self._claiming:  # what is being claimed at this moment is running then
+            running = set(self._running)
+        if running:
+            await asyncio.wait(running, timeout=grace_seconds)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
+    @property
+    def _held(self) -> set[int]:
+        """The leases of what is running."""
+        return {claimed.lease for claimed in self._running.values()}
+
+    async def _look_after(self) -> None:
+        """Start what is due, or rest. Outlives every failure, and does not spin on it."""
+        try:
+            if not await self._claim_some():
+                await self._rest()
+        except refusals.StorageUnhealthy as refusal:
+            maillog.storage_failed(refusal.why)
+            await self._sleep(PAUSE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next mail must go out
+            maillog.broke_down(error)
+            await self._sleep(PAUSE_SECONDS)
+
     async def _claim_some(self) -> bool:
-        """Start what is due, as far as there is room; whether anything was started."""
-        room = self.concurrency - len(self._running)
-        if room <= 0:
+        """Start what is due, unless enough is running; whether anything was started.
+
+        One claim may hold many envelopes; those over `concurrency` wait for room under their lease.
+        """
+        if len(self._running) >= self.concurrency:
             return False
         now = self.clock()
         lease = self.identifiers.next(now)
-        claim = partial(store.claim, lease=lease, limit=RECIPIENTS_PER_CLAIM, now=now)
-        try:
+        claim = partial(store.claim, lease=lease, limit=RECIPIENTS_PER_CLAIM, now=now, held=self._held)
+        async with self._claiming:
             claims = await self.database.commit(claim)
-        except refusals.StorageUnhealthy as refusal:
-            maillog.storage_failed(refusal.why)
-            return False
-        for claimed in claims:
-            task = asyncio.create_task(self._work(claimed))
-            self._running[task] = claimed
-            task.add_done_callback(self._ended)
+            for claimed in claims:
+                task = asyncio.create_task(self._work(claimed))
+                self._running[task] = claimed
+                task.add_done_callback(self._ended)
         return bool(claims)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -97,34 +126,53 @@ class Runner:
 
     async def _rest(self) -> None:
         """Sleep until something is due, or somebody wakes us."""
-        due = await self.database.read(store.next_due)
         seconds = POLL_SECONDS
-        if due is not None and len(self._running) < self.concurrency:
-            seconds = min(max(due - self.clock(), 0) / 1000, POLL_SECONDS)
-        try:
+        if len(self._running) < self.concurrency:
+            due = await self.database.read(partial(store.next_due, held=self._held))
+            if due is not None:
+                seconds = min(max(due - self.clock(), 0) / 1000, POLL_SECONDS)
+        await self._sleep(seconds)
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _work(self, claimed: store.Claim) -> None:
-        started_at = self.clock()
+        """Attempt and settle; what is cut off before that is given back, an outcome once known is recorded."""
         try:
-            attempted = await self._attempt(claimed)
+            async with self._room:
+                if self._stopping:
+                    await self._give_back(claimed)
+                    return
+                started_at = self.clock()
+                attempted = await self._attempt(claimed)
         except asyncio.CancelledError:
-            await self.database.commit(
-                lambda connection: store.release(connection, claimed, self.clock()),
-            )
+            await self._give_back(claimed)
             raise
         except LostLease:
             maillog.lost_lease(claimed.queue_id)
             return
-        await asyncio.shield(self._settle(claimed, attempted, started_at))
+        settling = asyncio.create_task(self._settle(claimed, attempted, started_at))
+        try:
+            await asyncio.shield(settling)
+        except asyncio.CancelledError:
+            await settling
+            raise
+
+    async def _give_back(self, claimed: store.Claim) -> None:
+        await self.database.commit(partial(store.release, claimed=claimed, now=self.clock()))
 
     async def _attempt(self, claimed: store.Claim) -> Attempted:
-        """Try it; an attempt that breaks down by a fault of ours delays its recipients."""
+        """Try it; an attempt that breaks down by a fault of ours delays its recipients.
+
+        In doubt, if that was after the mark: nobody can say whether the final dot was sent.
+        """
+        marked = ""
 
         async def mark(host: str) -> None:
+            nonlocal marked
             await self._mark_in_doubt(claimed, host)
+            marked = host
 
         try:
             return await self.attempt_for(claimed.destination)(self._errand(claimed), mark)
@@ -132,8 +180,9 @@ class Runner:
             raise
         except Exception as error:  # noqa: BLE001 - no fault of ours may lose the mail
             maillog.broke_down(error)
-            delayed = {path: Delayed(INTERNAL) for path in claimed.envelope.forward_paths}
-            return Attempted("", delayed, f"! {type(error).__name__}: {error}")
+            delayed = Delayed(INTERNAL, in_doubt=bool(marked))
+            outcomes = dict.fromkeys(claimed.envelope.forward_paths, delayed)
+            return Attempted(marked, outcomes, f"! {type(error).__name__}: {error}")
 
     def _errand(self, claimed: store.Claim) -> Errand:
         return Errand(
@@ -145,21 +194,22 @@ class Runner:
                 longest_line=claimed.longest_line,
                 eight_bit=claimed.eight_bit,
                 utf8_header=claimed.utf8_header,
-                chunks=lambda: self._chunks(claimed.content_id),
+                chunks=lambda: self._chunks(claimed.content_id, claimed.size),
             ),
             in_doubt_host=claimed.in_doubt_host,
             accepted_at=claimed.accepted_at,
         )
 
-    async def _chunks(self, content_id: int) -> AsyncIterator[bytes]:
-        """The content, row by row: no connection is held while a chunk travels."""
+    async def _chunks(self, content_id: int, size: int) -> AsyncIterator[bytes]:
+        """The content, row by row: no connection is held while a chunk travels. All of it, or an error."""
         ordinal = 0
-        while chunk := await self._chunk(content_id, ordinal):
+        while size > 0:
+            chunk = await self.database.read(partial(contents.chunk, content_id=content_id, ordinal=ordinal))
+            if chunk is None:
+                raise LookupError(f"{size} octets of content {content_id:016x} are missing")
             yield chunk
+            size -= len(chunk)
             ordinal += 1
-
-    async def _chunk(self, content_id: int, ordinal: int) -> bytes | None:
-        return await self.database.read(lambda connection: contents.chunk(connection, content_id, ordinal))
 
     async def _mark_in_doubt(self, claimed: store.Claim, host: str) -> None:
         now = self.clock()
@@ -169,9 +219,14 @@ class Runner:
 
     async def _settle(self, claimed: store.Claim, attempted: Attempted, started_at: int) -> None:
         judged = judge(claimed, attempted, started_at=started_at, ended_at=self.clock(), chance=random.random)
-        settled = await self.database.commit(
-            lambda connection: settle(connection, judged, self.identifiers, self.hostname)
-        )
+        try:
+            settled = await self._record(judged)
+        except refusals.Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001 - a report that we cannot make may not hold up the outcome
+            maillog.broke_down(error)
+            judged = unreported(judged, chance=random.random)
+            settled = await self._record(judged)
         if not settled:
             maillog.lost_lease(claimed.queue_id)
             return
@@ -179,9 +234,30 @@ class Runner:
             maillog.attempted(claimed.queue_id, one.waiting.forward_path, one.state, str(one.reply))
         self.wake()
 
-    async def _renew(self) -> None:
+    async def _record(self, judged: Judgement) -> bool:
+        """Settle; when the disk is full, as soon as it is not, as what is forgotten would be sent again."""
+        unit = partial(settle, judged=judged, identifiers=self.identifiers, hostname=self.hostname)
         while True:
+            try:
+                return await self.database.commit(unit)
+            except refusals.StorageUnhealthy as refusal:
+                if self._stopping or not self.database.health.trusted:
+                    raise
+                maillog.storage_failed(refusal.why)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _renew(self) -> None:
+        """Hold what is running; also, free what a clock that has gone back would keep."""
+        while True:
+            claims, now = list(self._running.values()), self.clock()
+            try:
+                await self.database.commit(partial(_keep, claims=claims, now=now))
+            except Exception as error:  # noqa: BLE001 - it must go on, or somebody else takes the mail
+                maillog.broke_down(error)
             await asyncio.sleep(RENEWAL_SECONDS)
-            leases = {claimed.lease for claimed in self._running.values()}
-            if leases:
-                await self.database.commit(partial(store.renew, leases=leases, now=self.clock()))
+
+
+def _keep(connection: Connection, claims: list[store.Claim], now: int) -> None:
+    if claims:
+        store.renew(connection, claims, now)
+    store.pull_in(connection, now)

@@ -11,6 +11,8 @@ DAY = 24 * HOUR
 PAUSES = tuple(minutes * MINUTE for minutes in (1, 5, 10, 15, 30, 60, 120, 240))
 # Added to each pause, at most; so that what failed together does not come back together.
 JITTER = 0.2
+# Nothing waits longer than this: a due time further off was set by a clock that has since gone back.
+LONGEST_PAUSE = round(PAUSES[-1] * (1 + JITTER))
 GIVE_UP_AFTER = 5 * DAY
 # Ages at which the author is told that a recipient is still waiting.
 NOTICES = (4 * HOUR, 24 * HOUR)

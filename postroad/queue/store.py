@@ -1,6 +1,6 @@
 """The queue's rows: put, claim, mark, renew, release, look. Plain functions on a connection."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,6 +10,7 @@ from postroad.database.commit import Rows
 from postroad.database.schema import attempt, content, queue_entry, recipient
 from postroad.mail.envelope import Envelope
 from postroad.mail.reply import Reply
+from postroad.queue import schedule
 
 QUEUED = "queued"
 RELAYED = "relayed"
@@ -94,11 +95,15 @@ def put(
 _NEVER_TRIED = {"attempts": 0, "notices": 0}
 
 
-def claim(connection: Connection, *, lease: int, limit: int, now: int) -> list[Claim]:
-    """Take up to `limit` due recipients under `lease`, those that wait longest first."""
+def claim(connection: Connection, *, lease: int, limit: int, now: int, held: Collection[int] = ()) -> list[Claim]:
+    """Take up to `limit` due recipients under `lease`, those that wait longest first.
+
+    `held` are leases under which the claimant is at work: those it never takes from itself, although they
+    run out when the clock leaps or the machine sleeps.
+    """
     due = (
         select(*_RECIPIENT)
-        .where(_DUE, recipient.c.due_at <= now)
+        .where(*_due_beside(held), recipient.c.due_at <= now)
         .order_by(recipient.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -110,6 +115,10 @@ def claim(connection: Connection, *, lease: int, limit: int, now: int) -> list[C
         .returning(recipient)
     ).all()
     return _claims(connection, lease, sorted(taken, key=_envelope_of)) if taken else []
+
+
+def _due_beside(held: Collection[int]) -> tuple[ColumnElement[bool], ...]:
+    return (_DUE, or_(recipient.c.lease.is_(None), recipient.c.lease.not_in(held))) if held else (_DUE,)
 
 
 def _envelope_of(row: Row[tuple[object, ...]]) -> tuple[int, int, str]:
@@ -156,16 +165,25 @@ def _claim(
 
 def mark_in_doubt(connection: Connection, claimed: Claim, host: str, now: int) -> bool:
     """Note, before the final dot, that `host` may take the message; false when the lease is no longer ours."""
-    marked = connection.execute(
-        update(recipient).where(*_under(claimed)).values(in_doubt_at=now, in_doubt_host=host)
+    ours = still_ours(connection, claimed)
+    if ours:
+        connection.execute(update(recipient).where(*_under(claimed)).values(in_doubt_at=now, in_doubt_host=host))
+    return ours
+
+
+def renew(connection: Connection, claims: Collection[Claim], now: int) -> None:
+    """Hold what is still under the leases of these claims for another `LEASE`."""
+    held = (
+        recipient.c.queue_id.in_({claimed.queue_id for claimed in claims}),
+        recipient.c.lease.in_({claimed.lease for claimed in claims}),
     )
-    return marked.rowcount == len(claimed.recipients)
+    connection.execute(update(recipient).where(_DUE, *held).values(due_at=now + LEASE))
 
 
-def renew(connection: Connection, leases: Iterable[int], now: int) -> None:
-    """Hold what is still under these leases for another `LEASE`."""
-    held = recipient.c.lease.in_(list(leases))
-    connection.execute(update(recipient).where(_DUE, held).values(due_at=now + LEASE))
+def pull_in(connection: Connection, now: int) -> None:
+    """Make due at once what waits longer than any pause: the clock that said so has gone back since."""
+    stranded = recipient.c.due_at > now + schedule.LONGEST_PAUSE
+    connection.execute(update(recipient).where(_DUE, stranded).values(due_at=now))
 
 
 def release(connection: Connection, claimed: Claim, now: int) -> None:
@@ -181,20 +199,29 @@ def release_all(connection: Connection, now: int) -> None:
 
 def reroute(connection: Connection, destination_of: Callable[[str], str]) -> None:
     """Give every waiting recipient its destination anew, after the setting that decides it has changed."""
-    waiting = connection.execute(select(*_RECIPIENT).where(_DUE)).all()
-    change = update(recipient).where(
+    waiting = connection.execute(select(*_RECIPIENT, recipient.c.destination).where(_DUE))
+    changes = [
+        {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path, "to": destination}
+        for row in waiting
+        if (destination := destination_of(row.forward_path)) != row.destination
+    ]
+    if changes:
+        connection.execute(_REROUTE, changes)
+
+
+_REROUTE = (
+    update(recipient)
+    .where(
         recipient.c.queue_id == bindparam("of_queue_id"), recipient.c.forward_path == bindparam("of_forward_path")
     )
-    for row in waiting:
-        connection.execute(
-            change.values(destination=destination_of(row.forward_path)),
-            {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path},
-        )
+    .values(destination=bindparam("to"))
+)
 
 
-def next_due(connection: Connection) -> int | None:
-    """When the next recipient is due."""
-    due: int | None = connection.execute(select(func.min(recipient.c.due_at)).where(_DUE)).scalar_one()
+def next_due(connection: Connection, held: Collection[int] = ()) -> int | None:
+    """When the next recipient is due, beside those under the claimant's own leases."""
+    soonest = select(func.min(recipient.c.due_at)).where(*_due_beside(held))
+    due: int | None = connection.execute(soonest).scalar_one()
     return due
 
 

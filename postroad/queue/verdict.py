@@ -1,7 +1,7 @@
 """What becomes of a recipient after an attempt: pure rules over the schedule."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroad.mail.outcome import Attempted, Delayed, Outcome, Relayed
 from postroad.mail.reply import Reply
@@ -75,3 +75,21 @@ def judge(
         for waiting in claimed.recipients
     )
     return Judgement(claimed, attempted, verdicts, started_at, ended_at)
+
+
+def unreported(judged: Judgement, *, chance: Callable[[], float]) -> Judgement:
+    """The same judgement as far as nobody is told: what calls for a report is left for another try.
+
+    For a report that cannot be made, by a fault of ours: what was relayed is recorded all the same, or it
+    would be sent again for ever.
+    """
+
+    def left(verdict: Verdict) -> Verdict:
+        if verdict.state == store.RELAYED:
+            return verdict
+        waiting, claimed = verdict.waiting, judged.claimed
+        due = schedule.next_try(waiting.attempts + 1, claimed.accepted_at, judged.ended_at, chance())
+        in_doubt = verdict.in_doubt or waiting.in_doubt_at is not None
+        return replace(verdict, state=store.QUEUED, due_at=due, in_doubt=in_doubt, notices=waiting.notices)
+
+    return replace(judged, verdicts=tuple(map(left, judged.verdicts)))

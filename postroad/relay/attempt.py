@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+from postroad.mail.envelope import Envelope
 from postroad.mail.outcome import Attempted, Content, Errand, MarkInDoubt, judge
 from postroad.mail.reply import Reply, ours
 from postroad.mail.transmission import LINE_LIMIT, CannotTransmit, transmissible
@@ -59,7 +60,7 @@ class Relay:
                 form.chunks(),
                 size=form.size,
                 eight_bit=form.eight_bit or form.utf8_header,
-                smtputf8=form.utf8_header or not all(path.isascii() for path in errand.envelope.forward_paths),
+                smtputf8=form.utf8_header or not all(map(str.isascii, _addresses(errand.envelope))),
                 before_final_dot=before_final_dot,
             )
         except CannotTransmit:
@@ -71,8 +72,12 @@ class Relay:
         if transaction.reusable:
             self.sessions.keep(session)
         else:
-            await session.quit()
+            session.abort()
         return transaction
+
+
+def _addresses(envelope: Envelope) -> tuple[str, ...]:
+    return (envelope.reverse_path or "", *envelope.forward_paths)
 
 
 async def _form(content: Content, offered: Extensions) -> Content:

@@ -52,6 +52,9 @@ class Face:
             maillog.refused(refusal, request.path)
             await request.drain()
             return errors.refused(refusal, route.method)
+        except Exception as error:  # noqa: BLE001 - a bug: the operator learns what, the client that
+            maillog.broke_down(error)
+            return errors.broken()
 
     async def _call(self, request: Request, route: Route, query: bytes) -> Response:
         """Permit, then call; in the order of checks of gmail-wire.md 6.3."""

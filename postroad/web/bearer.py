@@ -17,9 +17,9 @@ async def permit(tokens: Tokens, authorization: bytes | None, method: Method, no
 
 
 def _token(authorization: bytes | None) -> str:
-    """The credential; another scheme than Bearer (in any case) is none at all (gmail-wire.md 8.3)."""
+    """The credential; another scheme than Bearer, in any case of letters, is none at all (gmail-wire.md 8.3)."""
     scheme, _, credential = (authorization or b"").decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme.lower() != "bearer" or not credential.strip(" "):
         raise refusals.CredentialMissing("no Authorization header with a bearer token")
     return credential.strip(" ")
 

@@ -25,7 +25,7 @@ _STATUS = {
     404: "NOT_FOUND",
     408: "INVALID_ARGUMENT",
     413: "INVALID_ARGUMENT",
-    501: "UNIMPLEMENTED",
+    500: "INTERNAL",
     503: "UNAVAILABLE",
 }
 
@@ -43,11 +43,14 @@ class Wire:
     tail: str = ""
     error: str = ""
     location: bool = False
-    details: Callable[[str, Method | None], list[dict[str, Any]]] | None = None
+    details: "Details | None" = None
 
 
-def _error_info(reason: str) -> Callable[[str, Method | None], list[dict[str, Any]]]:
-    def details(_message: str, method: Method | None) -> list[dict[str, Any]]:
+Details = Callable[[Refusal, Method | None], list[dict[str, Any]]]
+
+
+def _error_info(reason: str) -> Details:
+    def details(_refusal: Refusal, method: Method | None) -> list[dict[str, Any]]:
         rpc = {"method": f"caribou.api.proto.MailboxService.{method.rpc}"} if method else {}
         return [
             {
@@ -61,18 +64,20 @@ def _error_info(reason: str) -> Callable[[str, Method | None], list[dict[str, An
     return details
 
 
-def _bad_request(field: str) -> Callable[[str, Method | None], list[dict[str, Any]]]:
-    def details(message: str, _method: Method | None) -> list[dict[str, Any]]:
-        violation = {"description": message} if not field else {"field": field, "description": message}
-        return [
-            {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]},
-        ]
+def _bad_request(field: str) -> Details:
+    """Names `field`, or the one that the refusal itself names."""
+
+    def details(refusal: Refusal, _method: Method | None) -> list[dict[str, Any]]:
+        named = refusal.fields.get("field", field)
+        violation = ({"field": named} if named else {}) | {"description": str(refusal)}
+        return [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}]
 
     return details
 
 
 _INVALID = Wire(400, "invalidArgument")
 _UNAVAILABLE = Wire(503, "backendError")
+_INTERNAL = Wire(500, "backendError")
 
 _WIRE: dict[type[Refusal], Wire] = {
     refusals.CredentialMissing: Wire(
@@ -119,16 +124,24 @@ _WIRE: dict[type[Refusal], Wire] = {
 def refused(refusal: Refusal, method: Method | None) -> Response:
     """The answer to a request that was refused."""
     wire = _WIRE[type(refusal)]
-    message = str(refusal) + wire.tail
-    error: dict[str, Any] = {
+    error = _error(wire, str(refusal) + wire.tail)
+    if wire.details:
+        error["details"] = wire.details(refusal, method)
+    return json_response({"error": error}, wire.code, _authenticate(refusal, method))
+
+
+def broken() -> Response:
+    """The answer when something failed that should not have."""
+    return json_response({"error": _error(_INTERNAL, "Internal error encountered.")}, _INTERNAL.code)
+
+
+def _error(wire: Wire, message: str) -> dict[str, Any]:
+    return {
         "code": wire.code,
         "message": message,
         "errors": [_first_error(wire, message)],
         "status": _STATUS[wire.code],
     }
-    if wire.details:
-        error["details"] = wire.details(message, method)
-    return json_response({"error": error}, wire.code, _authenticate(refusal, method))
 
 
 def _first_error(wire: Wire, message: str) -> dict[str, str]:

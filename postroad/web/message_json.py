@@ -3,7 +3,9 @@
 A 49 MB body is not copied: `raw` stays a view of it until it is decoded (gmail-wire.md section 3).
 """
 
+import codecs
 import re
+from binascii import Error as NotBase64
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,16 +28,21 @@ _FIELDS: dict[str, Literal["string", "bytes", "message", "number"]] = {
     "raw": "bytes",
     "classificationLabelValues": "message",
 }
-_BY_PROTO_NAME = {re.sub("([A-Z])", r"_\1", name).lower(): name for name in _FIELDS}
-_KEY = re.compile(rb'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*')
+_PROTO_NAMES = {name: re.sub("([A-Z])", r"_\1", name).lower() for name in _FIELDS}
+_SPELLINGS = {proto: name for name, proto in _PROTO_NAMES.items()} | {name: name for name in _FIELDS}
+# Decodes each known member to a view of its text, skips the unknown ones, and checks all of it to be JSON.
+_values = msgspec.json.Decoder(
+    msgspec.defstruct("_Values", [(spelling, msgspec.Raw, msgspec.Raw()) for spelling in _SPELLINGS])
+)
+# Possessive: a plain repetition would remember every step of a 49 MB name, at 140 octets each.
+_KEY = re.compile(rb'[\s,]*+("(?:[^"\\]++|\\.)*+")\s*+:\s*+')
 _BOM = b"\xef\xbb\xbf"
-_SLICE = 1 << 18  # characters of base64 decoded at once; a multiple of four
-_SHOWN = 64  # characters of a bad value that an error repeats
+_SLICE = 1 << 20  # octets worked on at once
+_SHOWN = 64  # characters of a bad name or value that an error repeats
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_WHITE_SPACE = re.compile(rb"[ \t\r\n]+")
-# Both alphabets in one; padding stands at the end alone, elsewhere it is as bad as any other character.
-_ONE_ALPHABET = bytes.maketrans(b"-_=", b"+/!")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_WHITE_SPACE = b" \t\r\n"
+_LAST_QUANTUM = re.compile(rb"(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?|[A-Za-z0-9+/]{4})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,8 @@ def read(body: bytearray) -> Sent:
 
     Raises `BadJSON`, `NotAMessage`, `UnknownMember`, `WrongType`, `BadBase64`, `ThreadIdInvalid`.
     """
-    members = _known(_parse(body)) if body else {}
+    _refuse_other_text(body)
+    members = _members(body) if body else {}
     raw = members.get("raw")
     return Sent(
         raw=_decoded(_characters(raw)) if raw is not None else b"",
@@ -59,52 +67,55 @@ def read(body: bytearray) -> Sent:
     )
 
 
-def _parse(body: bytearray) -> dict[str, msgspec.Raw]:
-    """The members of the object, each value as it stands. Raises `BadJSON`, also for a name that stands twice."""
-    start = len(_BOM) if body.startswith(_BOM) else 0
-    view = memoryview(body)[start:]
+def _refuse_other_text(body: bytearray) -> None:
+    """Refuse what is not UTF-8 (RFC 8259 section 8.1): the decoder does not look into what it skips."""
+    if body.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        members = _members.decode(view)
-    except msgspec.ValidationError:
-        raise refusals.NotAMessage from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusals.BadJSON(problem=_sentence(error)) from None
-    _refuse_repeats(body, start, members)
-    return members
+        for at in range(0, len(body), _SLICE):
+            decoder.decode(body[at : at + _SLICE], final=at + _SLICE >= len(body))
+    except UnicodeDecodeError:
+        raise refusals.BadJSON(problem="It is not UTF-8.") from None
 
 
-def _sentence(error: Exception) -> str:
-    """The parser's complaint without its type: "JSON is malformed: ..." reads as Google's sentences do."""
-    return f"{error}." if str(error) else "Message too deep."
+def _members(body: bytearray) -> dict[str, msgspec.Raw]:
+    """The members of the object by their JSON names, each value as it stands, nulls left out.
 
-
-def _refuse_repeats(body: bytearray, start: int, members: dict[str, msgspec.Raw]) -> None:
-    """Walk over the members: the decoder kept the last of two with one name, the first would differ.
-
-    Known to be valid JSON, the text is walked by its own values: a key, then exactly the value decoded for it.
+    The decoder keeps the last of two values with one name where another reader takes the first: such a text is
+    refused. Known to be valid JSON, it is walked by its own values: a key, then exactly the value decoded for it.
     """
-    seen: set[str] = set()
+    start = len(_BOM) if body.startswith(_BOM) else 0
+    values = _parsed(memoryview(body)[start:])
+    members: dict[str, msgspec.Raw] = {}
     at = body.index(b"{", start) + 1
     while match := _KEY.match(body, at):
-        name = msgspec.json.decode(match[1])
-        value = members[name]
-        if name in seen or not body.startswith(value, match.end()):
-            raise refusals.BadJSON(problem=f'The name "{name}" stands twice.')
-        seen.add(name)
+        spelling = msgspec.json.decode(match[1])
+        name = _SPELLINGS.get(spelling)
+        if name is None:
+            raise refusals.UnknownMember(name=spelling[:_SHOWN])
+        value: msgspec.Raw = getattr(values, spelling)
         at = match.end() + len(memoryview(value))
-
-
-def _known(members: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """The members by their JSON names, nulls left out. Raises `UnknownMember`, `WrongType`."""
-    known = {_BY_PROTO_NAME.get(name, name): value for name, value in members.items()}
-    if unknown := [name for name in known if name not in _FIELDS]:
-        raise refusals.UnknownMember(name=unknown[0])
-    if len(known) < len(members):
-        raise refusals.BadJSON(problem="A field stands twice, under its JSON name and its proto name.")
-    present = {name: value for name, value in known.items() if bytes(memoryview(value)[:4]) != b"null"}
+        if name in members or not body.startswith(value, match.end()) or body[at] not in b" \t\r\n,}":
+            raise refusals.BadJSON(problem=f'The name "{name}" stands twice.')
+        members[name] = value
+    present = {name: value for name, value in members.items() if bytes(memoryview(value)[:4]) != b"null"}
     for name, value in present.items():
         _refuse_wrong_kind(name, value)
     return present
+
+
+def _parsed(view: memoryview) -> object:
+    """The values of the known members. Raises `NotAMessage`, `BadJSON`."""
+    try:
+        return _values.decode(view)
+    except msgspec.ValidationError:
+        raise refusals.NotAMessage from None
+    except msgspec.DecodeError as error:
+        # Without its type, the parser's complaint reads as Google's do: "JSON is malformed: ...".
+        raise refusals.BadJSON(problem=f"{error}.") from None
+    except RecursionError:
+        raise refusals.BadJSON(problem="Message too deep. Max recursion depth reached.") from None
 
 
 def _refuse_wrong_kind(name: str, value: msgspec.Raw) -> None:
@@ -123,9 +134,9 @@ def _refuse_wrong_kind(name: str, value: msgspec.Raw) -> None:
         )
     if first != b'"':
         kind = "TYPE_BYTES" if _FIELDS[name] == "bytes" else "TYPE_STRING"
-        proto_name = next(proto for proto, own in _BY_PROTO_NAME.items() if own == name)
+        field = f"message.{_PROTO_NAMES[name]}"
         shown = bytes(memoryview(value)[:_SHOWN]).decode()
-        raise refusals.WrongType(problem=f"Invalid value at 'message.{proto_name}' ({kind}), {shown}")
+        raise refusals.WrongType(problem=f"Invalid value at '{field}' ({kind}), {shown}", field=field)
 
 
 def _characters(value: msgspec.Raw) -> memoryview | bytes:
@@ -150,30 +161,33 @@ def _thread(value: msgspec.Raw | None) -> int | None:
 def _decoded(characters: memoryview | bytes) -> bytearray:
     """Decode base64 in either alphabet, padded or not; white space between is nothing (gmail-wire.md 3.2).
 
-    What follows the padding, and any other character, is refused: a decoder that skips it cuts messages short.
+    What follows the padding, a padding of the wrong length, and any other character are refused: a decoder that
+    skips them cuts messages short.
     """
+    decoded = bytearray()
+    held = b""  # the last quantum so far, which alone may be short or padded
     try:
-        return _decoded_slices(characters)
-    except ValueError:
-        compact = _WHITE_SPACE.sub(b"", characters)
-    try:
-        return _decoded_slices(compact)
-    except ValueError:
+        for at in range(0, len(characters), _SLICE):
+            text = held + bytes(characters[at : at + _SLICE]).translate(_STANDARD, _WHITE_SPACE)
+            whole = max(len(text) - 1, 0) // 4 * 4
+            decoded += _octets(text[:whole])
+            held = text[whole:]
+        if not _LAST_QUANTUM.fullmatch(held):
+            raise NotBase64  # noqa: TRY301 - one way out for all that is wrong
+        decoded += _octets(held.rstrip(b"="))
+    except NotBase64:
         raise refusals.BadBase64(value=_quoted(characters)) from None
-
-
-def _decoded_slices(characters: memoryview | bytes) -> bytearray:
-    """Decode slice by slice into octets set aside before. Raises ValueError."""
-    significant = len(characters) - len(characters[-2:]) + len(bytes(characters[-2:]).rstrip(b"="))
-    decoded = bytearray(significant * 3 // 4)
-    for at in range(0, significant, _SLICE):
-        slice_ = bytes(characters[at : min(at + _SLICE, significant)]).translate(_ONE_ALPHABET)
-        octets = pybase64.b64decode(slice_ + b"=" * (-len(slice_) % 4), validate=True)
-        decoded[at * 3 // 4 : at * 3 // 4 + len(octets)] = octets
     return decoded
 
 
-def _quoted(text: memoryview | bytes) -> str:
+def _octets(quanta: bytes) -> bytes:
+    """Decode whole quanta, of which the last may be short."""
+    if b"=" in quanta:
+        raise NotBase64
+    return pybase64.b64decode(quanta + b"=" * (-len(quanta) % 4), validate=True)
+
+
+def _quoted(characters: memoryview | bytes) -> str:
     """The value as an error shows it, cut short."""
-    shown = bytes(text[:_SHOWN]).decode(errors="replace")
-    return f'"{shown}"' if len(text) <= _SHOWN else f'"{shown}..."'
+    shown = bytes(characters[:_SHOWN]).decode(errors="ignore")
+    return f'"{shown}"' if len(characters) <= _SHOWN else f'"{shown}..."'

@@ -77,8 +77,10 @@ class Request:
             async with asyncio.timeout_at(deadline):
                 event = await self.receive()
         except TimeoutError:
+            self.unread = False  # nobody waits for this client a second time
             raise refusals.BodyTooSlow from None
         if event["type"] == "http.disconnect":
+            self.unread = False
             raise refusals.BodyCutShort("the client went away")
         return event
 

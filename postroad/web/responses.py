@@ -1,6 +1,7 @@
 """Answers, serialised as Google does (gmail-wire.md 2.6, 2.7)."""
 
 import re
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,11 @@ _ALWAYS: tuple[Header, ...] = (
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"x-content-type-options", b"nosniff"),
 )
-# Written as \uXXXX although JSON need not: markup, and characters that show as nothing or as something else.
-_ESCAPED = re.compile("[<>\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+# Written as \uXXXX although JSON need not: markup, line separators, and the format characters of Unicode 4.0.
+_ESCAPED = re.compile(
+    "[<>\x7f-\x9f\xad\u0600-\u0603\u06dd\u070f\u17b4\u17b5\u200b-\u200f\u2028-\u202e\u2060-\u2064\u206a-\u206f"
+    "\ufeff\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +55,9 @@ def json_response(value: Any, code: int = 200, headers: tuple[Header, ...] = ())
 def serialise(value: Any) -> bytes:
     """JSON to the byte as Google writes it: UTF-8, indented, with some characters escaped."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    return (_ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n").encode()
+    return (_ESCAPED.sub(_escape, text) + "\n").encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    """A character as its UTF-16 code units: above U+FFFF there are two."""
+    return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", match[0].encode("utf-16-be")))

@@ -1,0 +1,265 @@
+"""Settings: one table; flag before variable before file before default; errors that name the setting."""
+
+import socket
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from postroad.settings import CAPTURE, SANDBOX, SettingError, Settings, host_and_port, load
+
+NAMES = [one.name for one in fields(Settings)]
+# Of each setting four values that may be: flag, variable, key of the file, default.
+VALUES = {
+    "data": ("a", "b", "c", "d"),
+    "listen": ("a:1", "b:2", "c:3", "d:4"),
+    "public_url": ("https://a", "https://b", "https://c", "https://d"),
+    "hostname": ("a.example", "b.example", "c.example", "d.example"),
+    "relay": ("smtp://a", "smtp://b", "smtp://c", "smtp://d"),
+    "from_policy": ("refuse", "rewrite", "refuse", "rewrite"),
+    "bcc_transactions": ("grouped", "single", "grouped", "single"),
+    "max_message_size": (1, 2, 3, 4),
+    "max_recipients": (1, 2, 3, 4),
+    "relay_sessions": (1, 2, 3, 4),
+    "free_floor": (1, 2, 3, 4),
+    "tls_cert": ("a", "b", "c", "d"),
+    "tls_key": ("a", "b", "c", "d"),
+    "behind_proxy": ("a", "b", "c", "d"),
+    "drain_seconds": (1, 2, 3, 4),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory of its own, and a machine that is not asked for its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "getfqdn", lambda: "machine.example")
+    return tmp_path
+
+
+def toml(**values) -> str:
+    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+
+
+def test_every_setting_is_in_the_table():
+    """The table of this test is the table of settings; only `database` may not be set yet."""
+    assert {*VALUES, "database"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_first_that_says_something_counts(folder, name):
+    """A flag goes before the environment, the environment before the file, the file before the default."""
+    flag, variable, key, default = VALUES[name]
+    (folder / "file.toml").write_text(toml(**{name: key}))
+    flags, environment = {name: str(flag)}, {f"POSTROAD_{name.upper()}": str(variable)}
+    config = {"config": "file.toml"}
+    assert getattr(load(flags | config, environment, {name: default}), name) == flag
+    assert getattr(load({name: None} | config, environment, {name: default}), name) == variable
+    assert getattr(load(config, {}, {name: default}), name) == key
+    assert getattr(load({}, {}, {name: default}), name) == default
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_an_empty_word_says_nothing(folder, name):
+    """An empty flag or variable is as none: what comes after it counts."""
+    value = VALUES[name][0]
+    flags, environment = {name: ""}, {f"POSTROAD_{name.upper()}": ""}
+    assert getattr(load(flags, environment, {name: value}), name) == value
+
+
+def test_the_defaults_are_the_tables(folder):
+    """Where nobody says anything the table's defaults hold, and the hostname is this machine's."""
+    assert load({}, {}, {}) == Settings(hostname="machine.example")
+
+
+def test_the_sandbox_has_defaults_of_its_own(folder):
+    """`dev` captures, with a floor of 64 MiB, and asks nobody for a name."""
+    settings = load({}, {}, SANDBOX)
+    assert (settings.relay, settings.free_floor) == (CAPTURE, 64 << 20)
+    assert settings.hostname == "localhost.example.test"
+    assert settings.smart_host is None
+
+
+def test_a_given_hostname_costs_no_question(monkeypatch, folder):
+    """The network is asked for this machine's name only when nobody gave one."""
+    monkeypatch.setattr(socket, "getfqdn", None)
+    assert load({}, {"POSTROAD_HOSTNAME": "mx.example"}, {}).hostname == "mx.example"
+
+
+def test_the_file_is_in_the_data_folder(folder):
+    """postroad.toml is read from the data folder, wherever flag or variable put it."""
+    for name in ("one", "two", "postroad-data"):
+        (folder / name).mkdir()
+        (folder / name / "postroad.toml").write_text(toml(hostname=f"{name}.example"))
+    assert load({"data": "one"}, {"POSTROAD_DATA": "two"}, {}).hostname == "one.example"
+    assert load({}, {"POSTROAD_DATA": "two"}, {}).hostname == "two.example"
+    assert load({}, {}, {}).hostname == "postroad-data.example"
+
+
+def test_a_named_file_takes_the_place_of_the_folders(folder):
+    """With --config the file in the data folder is not read."""
+    (folder / "one").mkdir()
+    (folder / "one" / "postroad.toml").write_text(toml(hostname="one.example"))
+    (folder / "two.toml").write_text(toml(relay=CAPTURE))
+    settings = load({"data": "one", "config": "two.toml"}, {}, {})
+    assert (settings.hostname, settings.relay) == ("machine.example", CAPTURE)
+
+
+def test_settings_do_not_change(folder):
+    """Settings are a value."""
+    with pytest.raises(FrozenInstanceError):
+        load({}, {}, {}).data = "elsewhere"
+
+
+def test_foreign_variables_are_not_read(folder):
+    """Of the environment only POSTROAD_ and a setting's name count."""
+    assert load({}, {"DATA": "x", "POSTROAD_X": "y", "postroad_data": "z"}, {}) == load({}, {}, {})
+
+
+LIMIT = "Distinct recipients of one message. Gmail: 500 a day, 100 by API."
+STOP = "How long a stop waits for requests and mail transactions under way."
+BCC = "A mail transaction for each Bcc recipient (single), or one for all (grouped)."
+FROM_POLICY = "What becomes of a From that is not the account's own: rewrite (as Gmail) or refuse."
+WRONG = {
+    "a number in words": (
+        {"max_recipients": "many"},
+        f"max_recipients: Expected `int`, got `str`. {LIMIT}",
+    ),
+    "a fraction": (
+        {"drain_seconds": "1.5"},
+        f"drain_seconds: Expected `int`, got `str`. {STOP}",
+    ),
+    "no recipients": ({"max_recipients": "0"}, "max_recipients: 0 is too small, the least is 1"),
+    "no sessions": ({"relay_sessions": "0"}, "relay_sessions: 0 is too small, the least is 1"),
+    "a size below nothing": ({"max_message_size": "-1"}, "max_message_size: -1 is too small, the least is 1"),
+    "a floor below nothing": ({"free_floor": "-1"}, "free_floor: -1 is too small, the least is 0"),
+    "a wait below nothing": ({"drain_seconds": "-1"}, "drain_seconds: -1 is too small, the least is 0"),
+    "another policy": ({"from_policy": "ignore"}, f"from_policy: Invalid enum value 'ignore'. {FROM_POLICY}"),
+    "another way with Bcc": (
+        {"bcc_transactions": "all"},
+        f"bcc_transactions: Invalid enum value 'all'. {BCC}",
+    ),
+    "a database to come": (
+        {"database": "postgresql://x"},
+        "database: this version keeps its mail in an SQLite file; leave the setting out",
+    ),
+    "no port": ({"listen": "127.0.0.1"}, "listen: '127.0.0.1' is not HOST:PORT"),
+    "no host": ({"listen": ":8587"}, "listen: ':8587' is not HOST:PORT"),
+    "a port out of range": ({"listen": "127.0.0.1:65536"}, "listen: '127.0.0.1:65536' is not HOST:PORT"),
+    "a port in words": ({"listen": "127.0.0.1:http"}, "listen: '127.0.0.1:http' is not HOST:PORT"),
+    "a URL": ({"listen": "http://127.0.0.1:8587"}, "listen: 'http://127.0.0.1:8587' is not HOST:PORT"),
+    "a path": ({"listen": "127.0.0.1:8587/x"}, "listen: '127.0.0.1:8587/x' is not HOST:PORT"),
+    "IPv6 without brackets": ({"listen": "::1:8587"}, "listen: '::1:8587' is not HOST:PORT"),
+    "a bracket too few": ({"listen": "[::1:8587"}, "listen: '[::1:8587' is not HOST:PORT"),
+    "no file": ({"config": "none.toml"}, "config: there is no file none.toml"),
+}
+
+
+@pytest.mark.parametrize(("flags", "text"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_is_refused_by_name(folder, flags, text):
+    """The error names the setting and what would do."""
+    with pytest.raises(SettingError) as refused:
+        load(flags, {}, {})
+    assert str(refused.value) == text
+
+
+FILES = {
+    "an unknown key": ('colour = "red"\n', "file.toml: unknown setting 'colour'"),
+    "no TOML": (
+        "relay: capture\n",
+        "file.toml: Expected '=' after a key in a key/value pair (at line 1, column 6)",
+    ),
+    "no UTF-8": (b'relay = "\xff"\n', "file.toml: 'utf-8' codec can't decode byte 0xff in position 9"),
+    "a number for a word": ("relay = 25\n", "relay: Expected `str`, got `int`"),
+    "a list for a word": ('relay = ["a"]\n', "relay: Expected `str`, got `array`"),
+    "a word for a number": ('max_recipients = "x"\n', "max_recipients: Expected `int`, got `str`"),
+    "a date for a number": ("max_recipients = 2026-01-01\n", "max_recipients: Expected `int`, got `date`"),
+}
+
+
+@pytest.mark.parametrize(("content", "text"), FILES.values(), ids=FILES)
+def test_a_file_that_cannot_be_is_refused_by_name(folder, content, text):
+    """The error names the file or the setting, and what is wrong with it."""
+    (folder / "file.toml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SettingError) as refused:
+        load({"config": "file.toml"}, {}, {})
+    assert str(refused.value).startswith(text)
+
+
+def test_a_folder_for_a_file_is_refused(folder):
+    """A settings file that cannot be read is an error, not no file."""
+    (folder / "postroad-data" / "postroad.toml").mkdir(parents=True)
+    with pytest.raises(SettingError, match=r"postroad\.toml"):
+        load({}, {}, {})
+
+
+ADDRESSES = {
+    "127.0.0.1:0": ("127.0.0.1", 0),
+    "localhost:8587": ("localhost", 8587),
+    "[::1]:8587": ("::1", 8587),
+    "mx.example:65535": ("mx.example", 65535),
+}
+
+
+@pytest.mark.parametrize(("text", "address"), ADDRESSES.items())
+def test_an_address_is_host_and_port(text, address):
+    """HOST:PORT is split; an IPv6 address stands in brackets."""
+    assert host_and_port("listen", text) == address
+
+
+LOOPBACK = {
+    "127.0.0.1:1": True,
+    "127.9.9.9:1": True,
+    "[::1]:1": True,
+    "localhost:1": True,
+    "0.0.0.0:1": False,
+    "[::]:1": False,
+    "192.0.2.1:1": False,
+    "mx.example:1": False,
+    "localhost.example:1": False,
+}
+
+
+@pytest.mark.parametrize(("listen", "loopback"), LOOPBACK.items())
+def test_loopback_is_known(listen, loopback):
+    """Only an address of this machine alone counts as loopback."""
+    assert Settings(listen=listen).listens_on_loopback is loopback
+
+
+SMART_HOSTS = {
+    "smtp://mx.example:2525": ("mx.example", 2525),
+    "smtp://mx.example": ("mx.example", 25),
+    "smtp://mx.example/": ("mx.example", 25),
+    "SMTP://mx.example": ("mx.example", 25),
+    "smtp://[2001:db8::1]:25": ("2001:db8::1", 25),
+    "capture": None,
+}
+
+
+@pytest.mark.parametrize(("relay", "host"), SMART_HOSTS.items())
+def test_a_smart_host_is_host_and_port(relay, host):
+    """smtp://host:port names a smart host, port 25 where none stands."""
+    assert Settings(relay=relay).smart_host == host
+
+
+NEITHER = "relay: '{}' is neither capture nor smtp://host:port"
+NO_SMART_HOSTS = {
+    "mx.example": NEITHER,
+    "smtps://mx.example": NEITHER,
+    "mx": NEITHER,
+    "": NEITHER,
+    "smtp://": "relay: '' is not HOST:PORT",
+    "smtp://:25": "relay: ':25' is not HOST:PORT",
+    "smtp://[::1": "relay: '[::1' is not HOST:PORT",
+    "smtp://mx.example:x": "relay: 'mx.example:x' is not HOST:PORT",
+    "smtp://user:secret@mx.example": "relay: 'user:secret@mx.example' is not HOST:PORT",
+    "smtp://mx.example/path": "relay: 'mx.example/path' is not HOST:PORT",
+    "smtp://mx.example?tls=1": "relay: 'mx.example?tls=1' is not HOST:PORT",
+}
+
+
+@pytest.mark.parametrize(("relay", "text"), NO_SMART_HOSTS.items())
+def test_any_other_relay_is_refused(relay, text):
+    """What is neither capture nor a smart host is refused."""
+    with pytest.raises(SettingError) as refused:
+        _ = Settings(relay=relay).smart_host
+    assert str(refused.value) == text.format(relay)

@@ -1,0 +1,112 @@
+"""Addresses: which method a path means, and what its variables are (gmail-wire.md 1.3, 1.4)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postroad.web.methods import GET, LIST, METHODS, SEND
+from postroad.web.transcoding import Route, Routes
+
+ROUTES = Routes(METHODS)
+LONG = "a" * 5000
+
+MATCHED = {
+    "send": ("POST", "/gmail/v1/users/me/messages/send", SEND, {"userId": "me"}, False),
+    "an escaped at sign": (
+        "POST",
+        "/gmail/v1/users/user%40example.com/messages/send",
+        SEND,
+        {"userId": "user@example.com"},
+        False,
+    ),
+    "a bare at sign": (
+        "POST",
+        "/gmail/v1/users/user@example.com/messages/send",
+        SEND,
+        {"userId": "user@example.com"},
+        False,
+    ),
+    "an escaped letter": ("POST", "/gmail/v1/users/%6de/messages/send", SEND, {"userId": "me"}, False),
+    "an escaped solidus": ("POST", "/gmail/v1/users/a%2Fb/messages/send", SEND, {"userId": "a/b"}, False),
+    "in lower case": ("POST", "/gmail/v1/users/a%2fb/messages/send", SEND, {"userId": "a/b"}, False),
+    "unescaped once only": ("POST", "/gmail/v1/users/%256de/messages/send", SEND, {"userId": "%6de"}, False),
+    "a plus sign is itself": (
+        "POST",
+        "/gmail/v1/users/a+b@example.com/messages/send",
+        SEND,
+        {"userId": "a+b@example.com"},
+        False,
+    ),
+    "an escaped plus sign": ("POST", "/gmail/v1/users/a%2Bb/messages/send", SEND, {"userId": "a+b"}, False),
+    "UTF-8": ("POST", "/gmail/v1/users/%C3%A4/messages/send", SEND, {"userId": "ä"}, False),
+    "an escaped NUL": ("POST", "/gmail/v1/users/me%00/messages/send", SEND, {"userId": "me\0"}, False),
+    "a lone percent sign": ("POST", "/gmail/v1/users/100%/messages/send", SEND, {"userId": "100%"}, False),
+    "dots are a segment": ("POST", "/gmail/v1/users/../messages/send", SEND, {"userId": ".."}, False),
+    "a long segment": ("POST", f"/gmail/v1/users/{LONG}/messages/send", SEND, {"userId": LONG}, False),
+    "upload": ("POST", "/upload/gmail/v1/users/me/messages/send", SEND, {"userId": "me"}, True),
+    "resumable upload": (
+        "POST",
+        "/resumable/upload/gmail/v1/users/me/messages/send",
+        SEND,
+        {"userId": "me"},
+        True,
+    ),
+    "list": ("GET", "/gmail/v1/users/me/messages", LIST, {"userId": "me"}, False),
+    "get": ("GET", "/gmail/v1/users/me/messages/18f", GET, {"userId": "me", "id": "18f"}, False),
+    "get of what is named send": (
+        "GET",
+        "/gmail/v1/users/me/messages/send",
+        GET,
+        {"userId": "me", "id": "send"},
+        False,
+    ),
+}
+
+UNMATCHED = {
+    "nothing": ("POST", "/"),
+    "no path": ("POST", ""),
+    "another version": ("POST", "/gmail/v2/users/me/messages/send"),
+    "a trailing slash": ("POST", "/gmail/v1/users/me/messages/send/"),
+    "a trailing slash after a list": ("GET", "/gmail/v1/users/me/messages/"),
+    "an empty segment": ("POST", "/gmail/v1/users//messages/send"),
+    "one segment too many": ("POST", "/gmail/v1/users/a/b/messages/send"),
+    "two slashes in front": ("POST", "//gmail/v1/users/me/messages/send"),
+    "two slashes within": ("POST", "/gmail//v1/users/me/messages/send"),
+    "a slash that is escaped": ("POST", "/gmail%2Fv1/users/me/messages/send"),
+    "a literal that is escaped": ("POST", "/gmail/v1/users/me/messages/sen%64"),
+    "another case": ("POST", "/gmail/v1/users/me/messages/Send"),
+    "send asked for by PUT": ("PUT", "/gmail/v1/users/me/messages/send"),
+    "a verb in lower case": ("post", "/gmail/v1/users/me/messages/send"),
+    "a list that is posted": ("POST", "/gmail/v1/users/me/messages"),
+    "HEAD": ("HEAD", "/gmail/v1/users/me/messages"),
+    "OPTIONS *": ("OPTIONS", "*"),
+    "a custom verb": ("POST", "/gmail/v1/users/me/messages/send:now"),
+    "an upload of a list": ("GET", "/upload/gmail/v1/users/me/messages"),
+    "an upload twice": ("POST", "/upload/upload/gmail/v1/users/me/messages/send"),
+    "resumable without upload": ("POST", "/resumable/gmail/v1/users/me/messages/send"),
+    "octets that are not UTF-8": ("POST", "/gmail/v1/users/%FF/messages/send"),
+    "half of a letter": ("POST", "/gmail/v1/users/%C3/messages/send"),
+    "a surrogate": ("POST", "/gmail/v1/users/%ED%A0%80/messages/send"),
+    "a line end behind": ("POST", "/gmail/v1/users/me/messages/send\n"),
+    "the query": ("POST", "/gmail/v1/users/me/messages/send?alt=json"),
+}
+
+
+@pytest.mark.parametrize(("verb", "path", "method", "variables", "upload"), MATCHED.values(), ids=MATCHED)
+def test_an_address_means_a_method(verb, path, method, variables, upload):
+    """Verb and path mean one row of the table; a variable is one segment, unescaped once."""
+    assert ROUTES.match(verb, path.encode()) == Route(method, variables, upload)
+
+
+@pytest.mark.parametrize(("verb", "path"), UNMATCHED.values(), ids=UNMATCHED)
+def test_any_other_address_means_none(verb, path):
+    """What differs from a template in anything but its variables has no method."""
+    assert ROUTES.match(verb, path.encode()) is None
+
+
+@given(st.sampled_from(["GET", "POST"]), st.binary())
+def test_any_octets_are_routed_or_not(verb, path):
+    """No path, whatever its octets, breaks the routing."""
+    for whole in (path, b"/gmail/v1/users/" + path + b"/messages/send"):
+        route = ROUTES.match(verb, whole)
+        assert route is None or "/" not in route.variables["userId"] or b"%2f" in path.lower()
