@@ -1,10 +1,11 @@
 """The mail log: one function per event, each line with its queue id.
 
-No secret and no content reaches it; recipients do, as in any mail server's log.
+No secret and no content reaches it; recipients do, as in any mail server's log, but for those of Bcc.
 """
 
 import structlog
 
+from postroad.mail.reply import Reply
 from postroad.refusals import Refusal
 
 _log = structlog.get_logger("postroad")
@@ -24,11 +25,14 @@ def refused(refusal: Refusal, path: str) -> None:
     _log.info("refused", why=refusal.why, answer=type(refusal).__name__, path=path)
 
 
-def attempted(queue_id: int, forward_path: str, state: str, reply: str) -> None:
-    """A recipient was tried: `state` is relayed, failed, or queued for another try."""
-    _log.info(
-        "delayed" if state == "queued" else state, queue_id=_hex(queue_id), recipient=forward_path, reply=reply
-    )
+def attempted(queue_id: int, recipient: str | None, state: str, reply: Reply) -> None:
+    """A recipient was tried: `state` is relayed, failed, or queued for another try.
+
+    `None` stands for one of Bcc: neither its address is logged, nor the reply's text, which may repeat it.
+    """
+    event = "delayed" if state == "queued" else state
+    shown = f"{reply.code} {reply.enhanced}" if recipient is None else str(reply)
+    _log.info(event, queue_id=_hex(queue_id), recipient=recipient or "(Bcc)", reply=shown)
 
 
 def lost_lease(queue_id: int) -> None:

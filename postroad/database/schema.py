@@ -125,6 +125,7 @@ recipient = Table(
     Column("forward_path", Text, primary_key=True),
     Column("account_id", Id, nullable=False),
     Column("envelope", Integer, nullable=False),  # recipients of one envelope may share a mail transaction
+    Column("blind", Boolean, nullable=False),  # of Bcc: nobody but the author may learn of it, not even the log
     Column("destination", Text, nullable=False),
     Column("state", String(8), nullable=False),
     Column("due_at", BigInteger, nullable=False),

@@ -1,6 +1,5 @@
 """Envelopes: who is answered, who receives, and which recipients may share one mail transaction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
@@ -17,10 +16,14 @@ BccTransactions = Literal["single", "grouped"]
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """RFC 5321 section 2.3.1: the reverse-path (`None` is the null one) and the forward-paths of a transaction."""
+    """RFC 5321 section 2.3.1: the reverse-path (`None` is the null one) and the forward-paths of a transaction.
+
+    `blind`: nobody but the author may learn of these recipients.
+    """
 
     reverse_path: str | None
     forward_paths: tuple[str, ...]
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def envelopes(reverse_path: str, found: Recipients, bcc: BccTransactions) -> tup
 
     A server that sees two recipients in one mail transaction knows of both (hardening.md 2D, point 6).
     """
-    blind: Sequence[tuple[str, ...]] = (
-        [found.blind] if bcc == "grouped" else [(address,) for address in found.blind]
-    )
-    return tuple(Envelope(reverse_path, paths) for paths in (found.visible, *blind) if paths)
+    groups = [found.blind] if bcc == "grouped" else [(address,) for address in found.blind]
+    visible = Envelope(reverse_path, found.visible)
+    blind = (Envelope(reverse_path, paths, blind=True) for paths in groups)
+    return tuple(envelope for envelope in (visible, *blind) if envelope.forward_paths)

@@ -231,7 +231,8 @@ class Runner:
             maillog.lost_lease(claimed.queue_id)
             return
         for one in judged.verdicts:
-            maillog.attempted(claimed.queue_id, one.waiting.forward_path, one.state, str(one.reply))
+            recipient = None if claimed.blind else one.waiting.forward_path
+            maillog.attempted(claimed.queue_id, recipient, one.state, one.reply)
         self.wake()
 
     async def _record(self, judged: Judgement) -> bool:

@@ -52,11 +52,12 @@ class Claim:
     utf8_header: bool
     message_id: str
     recipients: tuple[Waiting, ...]
+    blind: bool = False
 
     @property
     def envelope(self) -> Envelope:
         """The envelope of the mail transaction to try."""
-        return Envelope(self.reverse_path, tuple(waiting.forward_path for waiting in self.recipients))
+        return Envelope(self.reverse_path, tuple(waiting.forward_path for waiting in self.recipients), self.blind)
 
     @property
     def in_doubt_host(self) -> str | None:
@@ -85,7 +86,9 @@ def put(
     return {
         queue_entry: [entry],
         recipient: [
-            new | {"envelope": ordinal, "forward_path": path, "destination": destination_of(path)}
+            new
+            | {"envelope": ordinal, "blind": envelope.blind}
+            | {"forward_path": path, "destination": destination_of(path)}
             for ordinal, envelope in enumerate(found)
             for path in envelope.forward_paths
         ],
@@ -160,6 +163,7 @@ def _claim(
             Waiting(row.forward_path, row.attempts, row.notices, row.in_doubt_at, row.in_doubt_host)
             for row in sorted(rows, key=lambda row: row.forward_path)
         ),
+        blind=rows[0].blind,
     )
 
 

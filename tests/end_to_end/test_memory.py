@@ -39,9 +39,10 @@ def test_the_largest_message_costs_at_most_100_mb(tmp_path, way, line_end):
     """Accepting and relaying 36 700 160 octets takes at most 100 MB over idle."""
     content = largest(line_end)
     assert len(content) == LARGEST
-    with running_sink(extensions=("PIPELINING", "8BITMIME")) as sink, running(
-        tmp_path, "--relay", f"smtp://127.0.0.1:{sink.port}"
-    ) as server:
+    with (
+        running_sink(extensions=("PIPELINING", "8BITMIME")) as sink,
+        running(tmp_path, "--relay", f"smtp://127.0.0.1:{sink.port}") as server,
+    ):
         token = server.token()
         assert server.send(b"To: bob@example.org\n\nwarm up\n", token).code == 200
         sink.wait_for(1)
@@ -60,5 +61,8 @@ def test_one_octet_more_is_too_large(tmp_path):
     with running(tmp_path) as server:
         token = server.token()
         for answer in (server.send(content, token), server.upload(content, token)):
-            assert (answer.code, answer.message) == (413, "Request payload size exceeds the limit: 36700160 bytes.")
+            assert (answer.code, answer.message) == (
+                413,
+                "Request payload size exceeds the limit: 36700160 bytes.",
+            )
         assert server.queue() == []

@@ -106,7 +106,7 @@ def test_distinct_recipients_are_counted(header):
 def test_blind_recipients_have_transactions_of_their_own(visible, blind, bcc, paths):
     """A blind recipient shares no mail transaction with a visible one, and by default with nobody."""
     made = envelopes("s@x.example", Recipients(visible, blind), bcc)
-    assert made == tuple(Envelope("s@x.example", path) for path in paths)
+    assert made == tuple(Envelope("s@x.example", path, blind=path != visible) for path in paths)
 
 
 @settings(max_examples=150, deadline=None)

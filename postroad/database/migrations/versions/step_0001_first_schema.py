@@ -110,6 +110,7 @@ def _queue() -> None:
         sa.Column("forward_path", sa.Text(), nullable=False),
         sa.Column("account_id", ID, nullable=False),
         sa.Column("envelope", sa.Integer(), nullable=False),
+        sa.Column("blind", sa.Boolean(), nullable=False),
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=8), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
