@@ -55,7 +55,8 @@ virtual_gid_maps = static:{uid}
 virtual_minimum_uid = 1
 message_size_limit = 60000000
 virtual_mailbox_limit = 0
-smtpd_recipient_restrictions = check_recipient_access inline:{{{{refused@example.org=550 5.1.1 nobody}}}}, permit_mynetworks
+smtpd_recipient_restrictions =
+    check_recipient_access inline:{{{{refused@example.org=550 5.1.1 nobody}}}}, permit_mynetworks
 smtpd_client_connection_rate_limit = 0
 """
 

@@ -478,15 +478,12 @@ LISTS: list[tuple[str, str, tuple[str, ...] | None]] = [
 ]
 
 
-@pytest.mark.parametrize("name", THREE)
 @pytest.mark.parametrize(("body", "addresses"), [row[1:] for row in LISTS], ids=[row[0] for row in LISTS])
-def test_recipients_are_exactly_those_written(name, body, addresses):
+def test_recipients_are_exactly_those_written(body, addresses):
     """To, Cc and Bcc mean exactly the addresses they name, or the message is refused by the field's name."""
-    submitted = letter(f"{name}: {body}", "Subject: x")
-    if addresses is None:
-        assert_outcome(submitted, header(name))
-    else:
-        assert_outcome(submitted, Sent((), addresses) if name == "Bcc" else Sent(addresses))
+    for name in THREE:
+        outcome = Sent((), addresses or ()) if name == "Bcc" else Sent(addresses or ())
+        assert_outcome(letter(f"{name}: {body}", "Subject: x"), outcome if addresses else header(name))
 
 
 @pytest.mark.parametrize(("body", "addresses"), [row[1:] for row in LISTS], ids=[row[0] for row in LISTS])
@@ -805,6 +802,7 @@ NO_BCC = [
 
 CANARIES = ("canary-a7f3", "canary-b91c", "decoy-c05e")
 PLACES = ["{}\nTo: bob@d.example\nSubject: x", "To: bob@d.example\n{}\nSubject: x", "To: bob@d.example\n{}", "{}"]
+NEWLINES = ["\n", "\r\n"]
 ENDS = ["\n\nHi.\n", "\n\n", "\n"]
 
 
@@ -819,12 +817,11 @@ def assert_kept_secret(found: Prepared, secrets: tuple[str, ...] = CANARIES) -> 
     assert b"bcc:" not in found.copies.header_section.lower()
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize(("text", "blind"), [row[1:] for row in BCC], ids=[row[0] for row in BCC])
-def test_a_blind_recipient_is_served_and_not_seen(text, blind, newline):
+def test_a_blind_recipient_is_served_and_not_seen(text, blind):
     """However Bcc is written and wherever it stands, its recipients get the mail and no delivered octet tells."""
     paths = tuple(path.format(*CANARIES) for path in blind or ("{0}@s.example", "{1}@s.example"))
-    for place, end in product(PLACES, ENDS):
+    for place, end, newline in product(PLACES, ENDS, NEWLINES):
         submitted = written(place.replace("{}", text) + end, newline)
         found = judge(submitted)
         assert isinstance(found, Prepared), in_words(found)
@@ -833,11 +830,10 @@ def test_a_blind_recipient_is_served_and_not_seen(text, blind, newline):
         assert_sent_exactly(found, submitted, None)
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("text", NO_BCC, ids=ascii)
-def test_a_doubtful_bcc_is_refused(text, newline):
+def test_a_doubtful_bcc_is_refused(text):
     """A Bcc that servers would read differently stops the message, and the refusal does not repeat it."""
-    for place, end in product(PLACES, [*ENDS, ""]):
+    for place, end, newline in product(PLACES, [*ENDS, ""], NEWLINES):
         found = judge(written(place.replace("{}", text) + end, newline))
         assert isinstance(found, Refusal)
         assert in_words(found).startswith(("InvalidMessage: ", "InvalidHeader: Invalid Bcc header"))
@@ -859,7 +855,7 @@ def test_a_bcc_folded_anywhere_keeps_its_secret(fold):
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("newline", NEWLINES, ids=["LF", "CRLF"])
 def test_a_bcc_cut_anywhere_keeps_its_secret(place, newline):
     """A message cut at any octet is refused, or sent to the recipients that stand there whole."""
     whole = written(place.replace("{}", "Bcc: {0}@s.example,\n {1}@s.example") + "\n\nHi.\n", newline)
@@ -883,7 +879,7 @@ def test_what_is_no_bcc_is_delivered():
 
 # Properties.
 
-newlines = st.sampled_from(["\n", "\r\n"])
+newlines = st.sampled_from(NEWLINES)
 spaces = st.sampled_from(["", " ", "\t", "  ", "\n ", "\n\t", "\n \n "])
 bcc_names = st.sampled_from(["Bcc", "bcc", "BCC", "bCC"])
 mailboxes = st.sampled_from(
@@ -1102,13 +1098,12 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize("name", ["Bcc", "Subject"])
 @pytest.mark.parametrize("body", ATTACKS, ids=ascii)
-def test_the_largest_attacks_are_answered(body, name):
+def test_the_largest_attacks_are_answered(body):
     """A header section full of what makes other readers quadratic or recursive is sent exactly, or refused."""
-    submitted = to_bob()[: len(BOB) + 6] + at_once(name, body)
+    submitted = to_bob()[: len(BOB) + 6] + at_once("Bcc", body)
     found = judge(submitted)
-    if name == "Subject" or isinstance(found, Prepared):
+    if isinstance(found, Prepared):
         assert_sent_exactly(found, submitted, None)
     else:
         assert in_words(found) == header("Bcc")

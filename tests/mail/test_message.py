@@ -171,14 +171,12 @@ def test_header_section_of_doubtful_meaning_is_refused(submitted, problem):
 
 
 @pytest.mark.parametrize("control", [*range(1, 9), 11, 12, *range(14, 32)], ids=hex)
-@pytest.mark.parametrize("where", ["A{}: b", "A: b{}Bcc: c", "A: b\r\n {}c", "{}A: b"])
-def test_control_characters_in_the_header_section_are_refused(control, where):
+def test_control_characters_in_the_header_section_are_refused(control):
     """Every C0 control but TAB, CR and LF is refused in the header section and kept in the body."""
-    text = where.format(chr(control)).encode()
-    with pytest.raises(InvalidMessage) as refused:
-        parse(text + b"\r\n\r\n")
-    assert str(refused.value) == f"Invalid message: {CONTROL}"
-    assert parse(b"A: b\r\n\r\n" + text).content.endswith(text)
+    for where in ("A{}: b", "A: b{}Bcc: c", "A: b\r\n {}c", "{}A: b"):
+        text = where.format(chr(control)).encode()
+        assert str(outcome(text + b"\r\n\r\n")) == f"Invalid message: {CONTROL}"
+        assert parse(b"A: b\r\n\r\n" + text).content.endswith(text)
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\nbody\r\n", b"\r\n" + b"x" * 300_000], ids=len)
