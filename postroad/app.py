@@ -63,6 +63,7 @@ async def serve(settings: Settings, *, sandbox: bool, ready: Callable[[str], Non
 
 async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: Callable[[str], None]) -> None:
     """Start in order: queue, commands, HTTP; stop in the order of `_stop`."""
+    address = free_address(*settings.listen_address)
     if sandbox:
         await database.commit(_sandbox_accounts)
     house = _house(settings, database)
@@ -70,7 +71,6 @@ async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: 
     async with control.listening(settings.folder, database, clock):
         running = asyncio.create_task(house.runner.run())
         tidying = asyncio.create_task(_tidy(house.sessions))
-        address = free_address(*settings.listen_address)
         server = _server(settings, address, house.face)
         serving = asyncio.create_task(server.serve())
         await _until_answering(address, serving)

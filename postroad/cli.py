@@ -11,8 +11,11 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from postroad import output
+from postroad.mail.address import BadAddress, parse_address
+from postroad.oauth.scopes import UnknownScopeError, expand
 from postroad.settings import SANDBOX, SettingError, Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 _EVERYWHERE = ("data", "database")
 # What the system says of an address that cannot be listened on.
 _NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, socket.EAI_NONAME)
+# Orders that may begin a new data folder.
+_FOUNDING = ("account add",)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -28,9 +33,12 @@ def main() -> None:
     """Run the command line; a refusal or failure is one clear line on stderr."""
     try:
         cli(standalone_mode=False)
-    except click.ClickException as error:
+    except NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "postroad"
+        _complain(f"{error.format_message().rstrip('.')}; see {command} --help", error.exit_code)
     except SettingError as error:
         _complain(error, 2)
     except OSError as error:
@@ -98,6 +106,8 @@ def _order(name: str, values: dict[str, Any]) -> Any:
     flags, arguments = _split(values)
     # A command greets nobody: it need not ask the network for this machine's name.
     settings = load(flags, os.environ, {"hostname": "localhost"})
+    if not settings.folder.exists() and name not in _FOUNDING:
+        raise SettingError(f"data: there is no folder {settings.data}; `postroad dev` or `account add` makes one")
     return control.ask(settings.folder, name, arguments, app.clock())
 
 
@@ -154,10 +164,29 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) ->
     return int(match[1]) * _UNITS[match[2] or "s"]
 
 
+def _address(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    try:
+        return parse_address(text)
+    except BadAddress as bad:
+        raise click.BadParameter(f"{text!r}: {bad}") from None
+
+
+def _scopes(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> list[str]:
+    try:
+        return [expand(name) for name in names]
+    except UnknownScopeError as unknown:
+        raise click.BadParameter(str(unknown)) from None
+
+
 @cli.command()
-@click.argument("address")
+@click.argument("address", callback=_address)
 @click.option(
-    "--scope", "-s", multiple=True, required=True, help="A scope, short (gmail.send) or whole; repeatable."
+    "--scope",
+    "-s",
+    multiple=True,
+    required=True,
+    callback=_scopes,
+    help="A scope, as gmail.send; repeatable.",
 )
 @click.option(
     "--expires", "seconds", default="1h", show_default=True, callback=_seconds, help="Life: 90s, 15m, 12h, 30d."
@@ -166,7 +195,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) ->
 @_settings(*_EVERYWHERE)
 def token(as_json: bool, **values: Any) -> None:  # noqa: FBT001 - click's flag
     """Print a bearer token of ADDRESS."""
-    issued = _order("token", values | {"scope": list(values["scope"])})
+    issued = _order("token", values)
     click.echo(json.dumps(issued) if as_json else issued["token"])
 
 
@@ -176,7 +205,7 @@ def account() -> None:
 
 
 @account.command("add")
-@click.argument("address")
+@click.argument("address", callback=_address)
 @click.option("--admin", "administrator", is_flag=True, help="An administrator.")
 @_settings(*_EVERYWHERE)
 def account_add(**values: Any) -> None:
@@ -194,7 +223,7 @@ def account_list(as_json: bool, **values: Any) -> None:  # noqa: FBT001
 
 
 @account.command("disable")
-@click.argument("address")
+@click.argument("address", callback=_address)
 @_settings(*_EVERYWHERE)
 def account_disable(**values: Any) -> None:
     """Refuse ADDRESS everywhere from now on."""

@@ -120,3 +120,43 @@ def test_sigterm_ends_what_is_under_way(tmp_path):
     with running(tmp_path, "--relay", f"smtp://127.0.0.1:{sink.port}") as server:
         waiting = [entry for entry in server.queue() if any(f["state"] == "queued" for f in entry["recipients"])]
     assert len(sink.messages) + len(waiting) >= len(ids)
+
+
+def test_a_failed_sync_is_the_end_of_trust(tmp_path):
+    """After one EIO every send is a 503 and nothing is delivered; a restart checks the file and goes on."""
+    trace = tmp_path / "trace"
+    inject = ["-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=20"]
+    strace = [program("strace"), "-D", "-f", "-qq", *inject, "-o", str(trace)]
+    with running_sink() as sink:
+        relay = ("--relay", f"smtp://127.0.0.1:{sink.port}")
+        with running(tmp_path / "data", *relay, before=strace) as server:
+            token = server.token()
+            answers = [server.send(letter(f"canary-{number}-x"), token) for number in range(30)]
+            codes = [answer.code for answer in answers]
+            failed = codes.index(503)
+            assert set(codes[:failed]) == {200}
+            assert set(codes[failed:]) == {503}
+            assert answers[failed].message == "The service is currently unavailable."
+            ready = server.request("GET", "/readyz")
+            assert (ready.code, "mend the disk and restart" in ready.json["why"]) == (503, True)
+            assert server.request("GET", "/healthz").code == 200
+            assert "storage failed" in server.log
+        with running(tmp_path / "data", *relay) as server:
+            assert server.send(letter("canary-99-x"), server.token()).code == 200
+            server.drained()
+        relayed = {re.search(rb"canary-\d+-x", one.content)[0].decode() for one in sink.messages}
+    accepted = {f"canary-{number}-x" for number in range(failed)} | {"canary-99-x"}
+    assert accepted <= relayed <= accepted | {f"canary-{failed}-x"}
+
+
+def test_a_nearly_full_disk_stops_new_mail_and_not_delivery(tmp_path):
+    """Below the floor of free octets a send is a 503 that says so in the log, and what waits is relayed."""
+    with running_sink() as sink:
+        relay = ("--relay", f"smtp://127.0.0.1:{sink.port}")
+        with running(tmp_path, "--relay", "smtp://127.0.0.1:9") as server:
+            assert server.send(letter("canary-1-x"), server.token()).code == 200
+        with running(tmp_path, *relay, "--free-floor", str(1 << 60)) as server:
+            assert server.send(letter("canary-2-x"), server.token()).code == 503
+            server.drained()
+            assert "free some space" in server.log
+    assert [b"canary-1-x" in one.content for one in sink.messages] == [True]

@@ -144,6 +144,7 @@ def test_doubtful_line_ends_are_refused(submitted, problem):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
+@settings(max_examples=40, deadline=None)
 @given(lines=st.lists(st.tuples(st.binary(max_size=9), newlines), max_size=12))
 def test_slices_do_not_show(size, lines):
     """Converted in slices of any size, a message is what it is converted at once."""
