@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from postroad import maillog
 from postroad.database.engine import Database
-from postroad.orders import ORDERS, OrderError
+from postroad.orders import ORDERS, QUESTIONS, OrderError
 from postroad.refusals import Refusal
 
 LOCK = "lock"
@@ -101,7 +101,8 @@ async def listening(folder: Path, database: Database, clock: Callable[[], int]) 
 async def _obey(line: bytes, database: Database, clock: Callable[[], int]) -> dict[str, Any]:
     try:
         order = json.loads(line)
-        return {"result": await database.commit(_unit(order["name"], order["arguments"], clock()))}
+        unit = _unit(order["name"], order["arguments"], clock())
+        return {"result": await (database.read(unit) if order["name"] in QUESTIONS else database.commit(unit))}
     except _REFUSED as error:
         return {"error": _why(error)}
     except Exception as error:  # noqa: BLE001 - who asked waits for an answer, whatever went wrong
@@ -110,9 +111,10 @@ async def _obey(line: bytes, database: Database, clock: Callable[[], int]) -> di
 
 
 def _unit(name: str, arguments: dict[str, Any], now: int) -> Callable[[Connection], Any]:
-    if name not in ORDERS:
+    known = QUESTIONS | ORDERS
+    if name not in known:
         raise OrderError(f"this server does not know the order {name!r}; is it of the same version?")
-    return lambda connection: ORDERS[name](connection, now=now, **arguments)
+    return lambda connection: known[name](connection, now=now, **arguments)
 
 
 def _why(error: Exception) -> str:

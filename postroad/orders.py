@@ -74,11 +74,14 @@ def _plain(entry: store.Entry) -> dict[str, Any]:
     return asdict(entry) | {"queue_id": text_of(entry.queue_id)}
 
 
+# What only looks is asked of a reader, so that accepting mail does not wait for a long listing.
+QUESTIONS: dict[str, Callable[..., Any]] = {
+    "account list": account_list,
+    "queue list": queue_list,
+    "queue show": queue_show,
+}
 ORDERS: dict[str, Callable[..., Any]] = {
     "token": token,
     "account add": account_add,
-    "account list": account_list,
     "account disable": account_disable,
-    "queue list": queue_list,
-    "queue show": queue_show,
 }

@@ -14,7 +14,7 @@ from postroad import control
 from postroad.control import InUseError
 from postroad.database.engine import Database
 from postroad.oauth import accounts
-from postroad.orders import ORDERS, OrderError
+from postroad.orders import ORDERS, QUESTIONS, OrderError
 
 NOW = 1_790_000_000_000
 ALICE = {"address": "alice@example.test", "administrator": False}
@@ -248,7 +248,7 @@ def test_the_line_of_an_order_needs_no_end(tmp_path):
 
 def test_every_order_is_asked_for_by_its_words():
     """The orders are those of the command line."""
-    assert ORDERS.keys() == {
+    assert ORDERS.keys() | QUESTIONS.keys() == {
         "token",
         "account add",
         "account list",

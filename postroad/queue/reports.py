@@ -56,10 +56,15 @@ def _fate(judged: Judgement, verdict: Verdict) -> dsn.Fate:
         forward_path=verdict.waiting.forward_path,
         action="delayed" if verdict.delayed else "failed",
         reply=verdict.reply,
-        remote_mta="" if verdict.reply.ours else judged.attempted.host,
+        remote_mta="" if verdict.reply.ours else _name(judged.attempted.host),
         last_attempt=_moment(judged.ended_at),
         will_retry_until=_moment(expires_at) if verdict.delayed else None,
     )
+
+
+def _name(host: str) -> str:
+    """The host's name without its port (RFC 3464 section 2.3.5)."""
+    return host.rpartition(":")[0] or host
 
 
 def _original(connection: Connection, claimed: store.Claim) -> dsn.Original:

@@ -17,6 +17,7 @@ from postroad.mail.address import (
     parse_list,
     same_mailbox,
 )
+from postroad.smtp import grammar
 
 B63, C63, D63 = "b" * 63 + ".", "c" * 63 + ".", "d" * 63 + "."
 
@@ -824,3 +825,14 @@ def test_standard_library_reads_the_same_recipients(body):
     theirs = None if isinstance(ours, BadAddress) else standard_library(body)
     if theirs is not None:
         assert [m.address for m in ours] == theirs
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(addr_specs().map(lambda pair: pair[0]), soup, st.text(max_size=12).map("{}@d.example".format)))
+def test_every_address_can_be_said_to_a_server(text):
+    """What is accepted here can be written into RCPT TO: nothing accepted is stuck in the queue for its form."""
+    try:
+        accepted = parse_address(text)
+    except BadAddress:
+        return
+    assert grammar.rcpt(accepted, smtputf8=not accepted.isascii()).endswith(b">\r\n")
