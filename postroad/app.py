@@ -5,7 +5,7 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,22 @@ from postroad.oauth import accounts
 from postroad.oauth.tokens import Tokens
 from postroad.queue import store
 from postroad.queue.runner import Runner
+from postroad.queue.shaping import Limits
 from postroad.relay.attempt import Relay
 from postroad.relay.route import NextHop
 from postroad.relay.security import opportunistic
 from postroad.relay.sessions import Sessions
+from postroad.retention import Pruner
 from postroad.settings import Settings
 from postroad.submission import Policy, Route, Submission
 from postroad.web.asgi import Face
+from postroad.web.exposition import Exposition
 
 # The head of a request must be complete within this time (hardening.md 2H, H5).
 HEAD_TIMEOUT_MS = 10_000
 TIDY_SECONDS = 5.0
+# Mail transactions that one node may have beside those with a next hop at its cap.
+SPARE_SLOTS = 12
 SANDBOX_ACCOUNTS = {"alice@example.test": True, "bob@example.test": False, "carol@example.test": False}
 
 
@@ -51,9 +56,9 @@ async def serve(settings: Settings, *, sandbox: bool, ready: Callable[[str], Non
 
     Raises `InUseError` when another process holds the data folder.
     """
-    folder = settings.folder
-    with control.lock(folder):
-        database = await asyncio.to_thread(Database, folder, floor=settings.free_floor)
+    folder, url = settings.folder, settings.database
+    with contextlib.nullcontext() if url else control.lock(folder):
+        database = await asyncio.to_thread(Database, folder, floor=settings.free_floor, url=url)
         try:
             await _run(settings, database, sandbox=sandbox, ready=ready)
         finally:
@@ -67,17 +72,40 @@ async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: 
     if sandbox:
         await database.commit(_sandbox_accounts)
     house = _house(settings, database)
-    await database.commit(lambda connection: _recover(connection, house))
-    async with control.listening(settings.folder, database, clock):
-        running = asyncio.create_task(house.runner.run())
+    await database.commit(lambda connection: _recover(connection, house, alone=database.alone))
+    async with _hearing(settings, database, house):
+        running = asyncio.create_task(house.runner.run() if settings.role != "web" else _nothing())
         tidying = asyncio.create_task(_tidy(house.sessions))
+        pruning = asyncio.create_task(house.pruner.run())
         server = _server(settings, address, house.face)
         serving = asyncio.create_task(server.serve())
         await _until_answering(address, serving)
+        told = _heed_signals()
         ready(_url(settings, address))
-        await _until_told(serving)
+        await _until_told(told, serving)
         tidying.cancel()
+        pruning.cancel()
         await _stop(house, server, serving, running, settings.drain_seconds)
+
+
+@contextlib.asynccontextmanager
+async def _hearing(settings: Settings, database: Database, house: "_House") -> AsyncIterator[None]:
+    """Hear of orders where this process has the database alone, of new mail where others put it there."""
+    if database.alone:
+        async with control.listening(settings.folder, database, clock):
+            yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(house.runner.wake)
+
+    with database.listening(wake):
+        yield
+
+
+async def _nothing() -> None:
+    """What a node that only takes mail has to send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +116,7 @@ class _House:
     runner: Runner
     sessions: Sessions | None
     face: Face
+    pruner: Pruner
 
 
 def _house(settings: Settings, database: Database) -> _House:
@@ -101,11 +130,15 @@ def _house(settings: Settings, database: Database) -> _House:
         _attempts(local.attempt, Relay(sessions).attempt if sessions else None),
         settings.hostname,
         clock,
+        Limits(each=settings.relay_sessions, node=settings.relay_sessions + SPARE_SLOTS),
     )
     directory = accounts.Directory(database)
     submission = Submission(database, identifiers, _policy(settings), _route(directory, hop), runner.wake)
-    face = Face(database, Tokens(database), submission, clock)
-    return _House(settings.relay, runner, sessions, face)
+    exposition = Exposition(database, clock, settings.metrics_token, loopback=not settings.behind_proxy)
+    takes_mail = settings.role != "relay"
+    face = Face(database, Tokens(database), submission, clock, exposition, takes_mail=takes_mail)
+    pruner = Pruner(database, settings.keep_settled_days, settings.keep_messages_days, clock)
+    return _House(settings.relay, runner, sessions, face, pruner)
 
 
 def _attempts(local: Attempt, relay: Attempt | None) -> Callable[[str], Attempt]:
@@ -158,9 +191,11 @@ def _sandbox_accounts(connection: Connection) -> None:
             accounts.add(connection, address, administrator=administrator, now=clock())
 
 
-def _recover(connection: Connection, house: _House) -> None:
-    """What a dead process held is due at once; after a change of `relay`, waiting mail follows it."""
-    store.release_all(connection, clock())
+def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
+    """What a dead process held is due at once, if there can be no other; waiting mail follows a new `relay`."""
+    if alone:
+        store.release_all(connection, clock())
+    facts.write(connection, facts.HOSTNAME, house.runner.hostname)
     if facts.read(connection, facts.RELAY) == house.relay:
         return
     local = {account.address for account in accounts.everyone(connection) if not account.captured}
@@ -208,12 +243,17 @@ async def _until_answering(address: tuple[str, int], serving: asyncio.Task[Any])
     await serving
 
 
-async def _until_told(serving: asyncio.Task[Any]) -> None:
-    """Wait for SIGTERM or SIGINT, or for the HTTP server to end by itself."""
+def _heed_signals() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT; heeded before anybody is told that we are ready, so that no stop is rough."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    return told
+
+
+async def _until_told(told: asyncio.Event, serving: asyncio.Task[Any]) -> None:
+    """Wait for a signal, or for the HTTP server to end by itself."""
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait((waiting, serving), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

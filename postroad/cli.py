@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -16,6 +17,7 @@ from click.exceptions import NoArgsIsHelpError
 from postroad import output
 from postroad.mail.address import BadAddress, parse_address
 from postroad.oauth.scopes import UnknownScopeError, expand
+from postroad.refusals import Failure, Refusal
 from postroad.settings import SANDBOX, SettingError, Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,7 +27,7 @@ _EVERYWHERE = ("data", "database")
 # What the system says of an address that cannot be listened on.
 _NO_ADDRESS = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, socket.EAI_NONAME)
 # Orders that may begin a new data folder.
-_FOUNDING = ("account add",)
+_FOUNDING = ("account add", "migrate")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -45,18 +47,10 @@ def main() -> None:
         _complain(error, 1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except _failures() as error:
-        _complain(getattr(error, "why", error), 1)
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What may fail without a bug; asked for only when something did: SQLAlchemy is half a second of import."""
-    from postroad.control import InUseError  # noqa: PLC0415
-    from postroad.database.engine import DamagedDatabaseError  # noqa: PLC0415
-    from postroad.orders import OrderError  # noqa: PLC0415
-    from postroad.refusals import Refusal  # noqa: PLC0415
-
-    return (InUseError, OrderError, DamagedDatabaseError, Refusal)
+    except Failure as error:
+        _complain(error, 1)
+    except Refusal as error:
+        _complain(error.why, 1)
 
 
 def _complain(error: object, code: int) -> None:
@@ -106,9 +100,9 @@ def _order(name: str, values: dict[str, Any]) -> Any:
     flags, arguments = _split(values)
     # A command greets nobody: it need not ask the network for this machine's name.
     settings = load(flags, os.environ, {"hostname": "localhost"})
-    if not settings.folder.exists() and name not in _FOUNDING:
+    if not (settings.database or settings.folder.exists() or name in _FOUNDING):
         raise SettingError(f"data: there is no folder {settings.data}; `postroad dev` or `account add` makes one")
-    return control.ask(settings.folder, name, arguments, app.clock())
+    return control.ask(settings.folder, name, arguments, app.clock(), settings.database)
 
 
 @cli.command()
@@ -199,6 +193,29 @@ def token(as_json: bool, **values: Any) -> None:  # noqa: FBT001 - click's flag
     click.echo(json.dumps(issued) if as_json else issued["token"])
 
 
+@cli.command()
+@_settings(*_EVERYWHERE)
+def migrate(**values: Any) -> None:
+    """Bring the database to the newest schema; nodes of the version before go on with it."""
+    click.echo(f"the schema is at step {_order('migrate', values)}")
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_settings(*_EVERYWHERE)
+def backup(file: Path, **values: Any) -> None:
+    """Copy the SQLite database to FILE, beside a running server; FILE must not exist."""
+    from postroad.database.backup import BackupError  # noqa: PLC0415 - as in main
+    from postroad.database.backup import backup as copy  # noqa: PLC0415
+
+    settings = load(_split(values)[0], os.environ, {"hostname": "localhost"})
+    if settings.database:
+        raise BackupError("a PostgreSQL database is backed up by pg_dump or continuous archiving, not by this")
+    with output.progress("backing up") as progress:
+        octets = copy(settings.folder, file, progress)
+    click.echo(f"backed up to {file}, {octets} octets, checked")
+
+
 @cli.group()
 def account() -> None:
     """Make, list and disable accounts."""
@@ -233,7 +250,7 @@ def account_disable(**values: Any) -> None:
 
 @cli.group()
 def queue() -> None:
-    """Look at the queue."""
+    """Look at the queue, and tell it what to do with a message."""
 
 
 @queue.command("list")
@@ -253,3 +270,41 @@ def queue_list(as_json: bool, **values: Any) -> None:  # noqa: FBT001
 def queue_show(as_json: bool, **values: Any) -> None:  # noqa: FBT001
     """Show one message: its recipients, and each attempt with its SMTP conversation."""
     output.entry(_order("queue show", values), as_json=as_json)
+
+
+def _queue_command(function: Callable[..., Any]) -> click.Command:
+    """What the commands about one message share: which, of whom, and how to print."""
+    function = _settings(*_EVERYWHERE)(function)
+    function = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    help_ = "Only this recipient. Default: all of whom it can be done."
+    function = click.option("--recipient", metavar="ADDRESS", help=help_)(function)
+    name = function.__name__.removeprefix("queue_")
+    return queue.command(name)(click.argument("queue_id")(function))
+
+
+@_queue_command
+def queue_retry(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """Try now what waits for its next try, and open the gate of its destination."""
+    output.done("due now:", _order("queue retry", values), as_json=as_json)
+
+
+@_queue_command
+def queue_hold(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """Try it no more until it is released; meanwhile it does not expire."""
+    output.done("held:", _order("queue hold", values), as_json=as_json)
+
+
+@_queue_command
+def queue_release(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """Try now what was held."""
+    output.done("released:", _order("queue release", values), as_json=as_json)
+
+
+@_queue_command
+@click.option("--report", is_flag=True, help="Tell the author by a DSN. Default: nobody is told.")
+def queue_cancel(as_json: bool, **values: Any) -> None:  # noqa: FBT001
+    """Give it up: its recipients have failed, and the author is told only with --report.
+
+    What is being tried right now cannot be cancelled: it may be relayed already.
+    """
+    output.done("cancelled:", _order("queue cancel", values), as_json=as_json)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from postroad import maillog
 from postroad.database.engine import Database
 from postroad.orders import ORDERS, QUESTIONS, OrderError
-from postroad.refusals import Refusal
+from postroad.refusals import Failure, Refusal
 
 LOCK = "lock"
 SOCKET = "control.sock"
@@ -33,7 +33,7 @@ WAIT_SECONDS = 5.0
 _REFUSED = (OrderError, ValueError, LookupError, Refusal)
 
 
-class InUseError(Exception):
+class InUseError(Failure):
     """Another process holds the data folder."""
 
 
@@ -121,8 +121,18 @@ def _why(error: Exception) -> str:
     return error.why if isinstance(error, Refusal) else str(error)
 
 
-def ask(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
-    """Have an order carried out, by the server if one runs. Raises `OrderError`, `InUseError`."""
+def ask(folder: Path, name: str, arguments: dict[str, Any], now: int, url: str = "") -> Any:
+    """Have an order carried out: on PostgreSQL by ourselves, else by the server if one runs.
+
+    Raises `OrderError`, `InUseError`.
+    """
+    if url:
+        with contextlib.closing(Database(folder, floor=0, url=url)) as database:
+            return _carry_out(database, name, arguments, now)
+    return _ask_beside(folder, name, arguments, now)
+
+
+def _ask_beside(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -153,7 +163,11 @@ def _ask_server(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
 
 def _alone(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
     with lock(folder), contextlib.closing(Database(folder, floor=0)) as database:
-        try:
-            return database.submit(_unit(name, arguments, now)).result()
-        except _REFUSED as error:
-            raise OrderError(_why(error)) from error
+        return _carry_out(database, name, arguments, now)
+
+
+def _carry_out(database: Database, name: str, arguments: dict[str, Any], now: int) -> Any:
+    try:
+        return database.submit(_unit(name, arguments, now)).result()
+    except _REFUSED as error:
+        raise OrderError(_why(error)) from error

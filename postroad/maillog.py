@@ -1,10 +1,11 @@
-"""The mail log: one function per event, each line with its queue id.
+"""The mail log: one function per event, each line with its queue id; here events are counted, too.
 
 No secret and no content reaches it; recipients do, as in any mail server's log, but for those of Bcc.
 """
 
 import structlog
 
+from postroad import metrics
 from postroad.mail.reply import Reply
 from postroad.refusals import Refusal
 
@@ -15,13 +16,18 @@ def _hex(identifier: int) -> str:
     return f"{identifier:016x}"
 
 
-def accepted(queue_id: int, account: str, size: int, recipients: int) -> None:
+def accepted(queue_id: int, account: str, size: int, recipients: int, seconds: float) -> None:
     """A message was taken: responsibility is ours."""
+    metrics.ACCEPTED_MESSAGES.inc()
+    metrics.ACCEPTED_BYTES.inc(size)
+    metrics.ACCEPTED_RECIPIENTS.inc(recipients)
+    metrics.ACCEPT_SECONDS.observe(seconds)
     _log.info("accepted", queue_id=_hex(queue_id), account=account, size=size, recipients=recipients)
 
 
 def refused(refusal: Refusal, path: str) -> None:
     """A request was answered with a refusal; `why` names the cause."""
+    metrics.REFUSED_REQUESTS.labels(type(refusal).__name__).inc()
     _log.info("refused", why=refusal.why, answer=type(refusal).__name__, path=path)
 
 
@@ -31,17 +37,37 @@ def attempted(queue_id: int, recipient: str | None, state: str, reply: Reply) ->
     `None` stands for one of Bcc: neither its address is logged, nor the reply's text, which may repeat it.
     """
     event = "delayed" if state == "queued" else state
+    metrics.TRIED_RECIPIENTS.labels(event).inc()
     shown = f"{reply.code} {reply.enhanced}" if recipient is None else str(reply)
     _log.info(event, queue_id=_hex(queue_id), recipient=recipient or "(Bcc)", reply=shown)
 
 
+def tried(seconds: float) -> None:
+    """An attempt has ended, after so many seconds; its recipients follow."""
+    metrics.ATTEMPT_SECONDS.observe(seconds)
+
+
+def reported(queue_id: int, about: str) -> None:
+    """A report was queued for the author, about recipients that failed or are delayed."""
+    metrics.REPORTS.labels(about).inc()
+    _log.info("reported", queue_id=_hex(queue_id), about=about)
+
+
+def pruned(what: str, rows: int) -> None:
+    """Rows were removed because their time to be kept is over."""
+    metrics.PRUNED.labels(what).inc(rows)
+    _log.info("pruned", what=what, rows=rows)
+
+
 def lost_lease(queue_id: int) -> None:
     """An attempt took longer than its lease; another node has the message now."""
+    metrics.LOST_LEASES.inc()
     _log.warning("lost lease", queue_id=_hex(queue_id))
 
 
 def broke_down(error: BaseException) -> None:
     """Something failed that should not have: a bug or a broken machine; the mail stays queued."""
+    metrics.FAULTS.inc()
     _log.error("broke down", exc_info=error)
 
 

@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
 from postroad.database import facts
-from postroad.database.identifiers import number_of, text_of
+from postroad.database.identifiers import Identifiers, number_of, text_of
 from postroad.oauth import accounts, scopes, tokens
-from postroad.queue import store
+from postroad.queue import commands, store
+from postroad.refusals import Failure
 from postroad.settings import CAPTURE
 
 # The longest life of a token, in seconds: a century, so that times stay within 63 bits.
 MAX_LIFETIME = 100 * 365 * 86_400
 
 
-class OrderError(Exception):
+class OrderError(Failure):
     """An order that was refused or failed; the text says why."""
 
 
@@ -38,6 +40,12 @@ def _owner(connection: Connection, address: str, now: int) -> accounts.Account:
     if facts.read(connection, facts.RELAY) == CAPTURE:
         return accounts.capture(connection, address, now)
     return accounts.named(connection, address)
+
+
+def migrate(connection: Connection, *, now: int) -> str:  # noqa: ARG001 - one form for all
+    """The step the schema is at: whoever opened the database has brought it to the newest."""
+    step: str = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
+    return step
 
 
 def account_add(connection: Connection, *, now: int, address: str, administrator: bool) -> dict[str, Any]:
@@ -70,6 +78,22 @@ def queue_show(connection: Connection, *, now: int, queue_id: str) -> dict[str, 
     return _plain(entry) | {"attempts": attempts}
 
 
+def queue_command(
+    connection: Connection, *, now: int, command: str, queue_id: str, recipient: str | None, report: bool = False
+) -> dict[str, Any]:
+    """Retry, hold, release or cancel what waits of one queue entry."""
+    number = number_of(queue_id) or 0  # which is nobody's
+    try:
+        if command == "cancel":
+            host = (facts.read(connection, facts.HOSTNAME) or "localhost") if report else None
+            done = commands.cancel(connection, number, recipient, now, Identifiers(), host)
+        else:
+            done = commands.COMMANDS[command](connection, number, recipient, now)
+    except commands.CannotError as error:
+        raise OrderError(f"cannot {command} {queue_id}: {error}") from None
+    return {"queue_id": text_of(number)} | asdict(done)
+
+
 def _plain(entry: store.Entry) -> dict[str, Any]:
     return asdict(entry) | {"queue_id": text_of(entry.queue_id)}
 
@@ -77,6 +101,7 @@ def _plain(entry: store.Entry) -> dict[str, Any]:
 # What only looks is asked of a reader, so that accepting mail does not wait for a long listing.
 QUESTIONS: dict[str, Callable[..., Any]] = {
     "account list": account_list,
+    "migrate": migrate,
     "queue list": queue_list,
     "queue show": queue_show,
 }
@@ -84,4 +109,5 @@ ORDERS: dict[str, Callable[..., Any]] = {
     "token": token,
     "account add": account_add,
     "account disable": account_disable,
+    **{f"queue {command}": partial(queue_command, command=command) for command in ("cancel", *commands.COMMANDS)},
 }

@@ -1,12 +1,15 @@
 """What commands print: tables for people, JSON for scripts."""
 
+import contextlib
 import json
 import shlex
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -14,7 +17,7 @@ from postroad.settings import Settings
 
 # Columns that are never broken over lines: they are copied into the next command.
 _WHOLE = ("queue id", "accepted", "next try", "address")
-_STATE_STYLES = {"relayed": "green", "failed": "red", "queued": "yellow"}
+_STATE_STYLES = {"relayed": "green", "failed": "red", "queued": "yellow", "held": "cyan"}
 
 
 def _console() -> Console:
@@ -74,6 +77,26 @@ def entry(shown: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"\n{_headline(number, attempt)}")
         for line in attempt["conversation"].splitlines():
             click.echo(f"  {line}")
+
+
+@contextlib.contextmanager
+def progress(words: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how far something is: the function given is told how much of how much is done."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task(words, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def done(words: str, answer: dict[str, Any], *, as_json: bool) -> None:
+    """To whom something was done, and to whom not."""
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for forward_path in answer["done"]:
+        click.echo(f"{words} {forward_path}")
+    for forward_path, why in answer["left"].items():
+        click.echo(f"left {forward_path}: {why}")
 
 
 def _headline(number: int, attempt: dict[str, Any]) -> str:

@@ -14,6 +14,10 @@ It never names a secret. How a refusal looks on the wire is a table in `web/erro
 """
 
 
+class Failure(Exception):  # noqa: N818 - the base of what a command tells in one line
+    """An order of the operator that could not be carried out; `str()` says why and what to do."""
+
+
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
     """Base of all refusals; `str()` is the message, its docstring filled with the keyword arguments."""
 

@@ -39,7 +39,10 @@ class Settings:
     listen: str = _setting("127.0.0.1:8587", "HOST:PORT to serve on; port 0 takes a free one.")
     public_url: str = _setting("", "Address under which clients reach this server.")
     hostname: str = _setting("", "Name in EHLO, Received and mailer-daemon. Default: this machine's.")
-    database: str = _setting("", "Database address. Default: an SQLite file in the data folder.")
+    database: str = _setting("", "postgresql://... for many nodes. Default: an SQLite file in the data folder.")
+    role: Literal["all", "web", "relay"] = _setting(
+        "all", "What this node does, on PostgreSQL: take mail (web), send it (relay), or both (all)."
+    )
     relay: str = _setting("", "capture (default of dev) or smtp://host:port, a smart host.")
     from_policy: Literal["rewrite", "refuse"] = _setting(
         "rewrite", "What becomes of a From that is not the account's own: rewrite (as Gmail) or refuse."
@@ -58,6 +61,15 @@ class Settings:
     tls_cert: str = _setting("", "Certificate chain (PEM) to serve HTTPS with.")
     tls_key: str = _setting("", "Its key (PEM, PKCS#8).")
     behind_proxy: str = _setting("", "Addresses of the proxies that end TLS in front of this server.")
+    metrics_token: str = _setting(
+        "", "Bearer token for /metrics. Default: none, and this machine alone is served."
+    )
+    keep_settled_days: int = _setting(
+        30,
+        "Days to keep what the queue knows of a message all of whose recipients are settled; 0: for ever.",
+        least=0,
+    )
+    keep_messages_days: int = _setting(0, "Days to keep messages in mailboxes; 0: for ever.", least=0)
     drain_seconds: int = _setting(
         30, "How long a stop waits for requests and mail transactions under way.", least=0
     )
@@ -152,7 +164,11 @@ def _checked(values: dict[str, Any]) -> Settings:
         value, least = getattr(settings, one.name), one.metadata["least"]
         if least is not None and value < least:
             raise SettingError(f"{one.name}: {value} is too small, the least is {least}")
-    if settings.database:
-        raise SettingError("database: this version keeps its mail in an SQLite file; leave the setting out")
+    if settings.database and urlsplit(settings.database).scheme not in ("postgresql", "postgres"):
+        raise SettingError("database: it begins with postgresql://, or is left out for an SQLite file")
+    if settings.role != "all" and not settings.database:
+        raise SettingError(
+            f"role: {settings.role} needs --database postgresql://...; one process has an SQLite file"
+        )
     _ = settings.listen_address
     return settings

@@ -4,6 +4,12 @@ import os
 import shutil
 
 import pytest
+from sqlalchemy import create_engine
+
+from postroad.database import migrations
+from postroad.database.postgresql import driver_url
+from postroad.database.sqlite import writer_of
+from tests.postgres import running_postgres
 
 REQUIRE_ALL = "POSTROAD_REQUIRE_ALL"
 
@@ -16,3 +22,29 @@ def program(name: str, *places: str) -> str:
             pytest.fail(f"{name} is required here and not installed")
         pytest.skip(f"{name} is not installed")
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server for the whole run."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def engine(database_url, tmp_path):
+    """An engine that writes to an empty database with the newest schema."""
+    found = writer_of(tmp_path / "database") if not database_url else create_engine(driver_url(database_url))
+    migrations.upgrade(found)
+    yield found
+    found.dispose()
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def database_url(request):
+    """What `Database` takes as `url`: every test that asks for it runs on both engines."""
+    if request.param == "SQLite":
+        yield ""
+        return
+    with request.getfixturevalue("postgres").new_database() as url:
+        yield url

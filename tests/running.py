@@ -44,6 +44,7 @@ class Server:
     process: subprocess.Popen[str]
     url: str
     data: Path
+    database: str = ""
 
     @property
     def log(self) -> str:
@@ -60,7 +61,7 @@ class Server:
 
     def command(self, *words: str) -> str:
         """What a `postroad` command prints; it must succeed."""
-        command = [POSTROAD, *words, "--data", str(self.data)]
+        command = [POSTROAD, *words, "--data", str(self.data), "--database", self.database]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def queue(self) -> list[dict[str, Any]]:
@@ -137,7 +138,8 @@ def running(data: Path, *flags: str, command: str = "dev", before: Sequence[str]
     try:
         line = process.stdout.readline() if process.stdout else ""
         assert " on http" in line, f"it did not start: {line}{(data / 'log').read_text()}"
-        yield Server(process, line.split(" on ", 1)[1].split(";", 1)[0], data)
+        database = flags[flags.index("--database") + 1] if "--database" in flags else ""
+        yield Server(process, line.split(" on ", 1)[1].split(";", 1)[0], data, database)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

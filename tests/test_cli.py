@@ -61,11 +61,17 @@ def commands(group: click.Group, *words: str):
 COMMANDS = dict(commands(cli.cli))
 FLAGS = {
     ("token",): {"--scope", "-s", "--expires", "--json"},
+    ("backup",): set(),
+    ("migrate",): set(),
     ("account", "add"): {"--admin"},
     ("account", "list"): {"--json"},
     ("account", "disable"): set(),
     ("queue", "list"): {"--all", "--limit", "--json"},
     ("queue", "show"): {"--json"},
+    ("queue", "retry"): {"--recipient", "--json"},
+    ("queue", "hold"): {"--recipient", "--json"},
+    ("queue", "release"): {"--recipient", "--json"},
+    ("queue", "cancel"): {"--recipient", "--report", "--json"},
 }
 EVERY_SETTING = {f"--{one.name.replace('_', '-')}" for one in fields(Settings)}
 
@@ -129,7 +135,8 @@ USAGE = {
     "a certificate without a key": (("dev", "--tls-cert", "x"), "tls_cert, tls_key: give both or neither"),
     "a number in words": (("dev", "--relay-sessions", "x"), "relay_sessions: Expected `int`, got `str`."),
     "a settings file that is not there": (("dev", "--config", "none.toml"), "config: there is no file none.toml"),
-    "a database to come": (("dev", "--database", "postgresql://x"), "database: this version keeps its mail in"),
+    "a database of another kind": (("dev", "--database", "mysql://x"), "database: it begins with postgresql://"),
+    "a role without a server": (("dev", "--role", "web"), "role: web needs --database postgresql://"),
     "the open network without TLS": (
         ("dev", "--listen", "0.0.0.0:0"),
         f"listen: 0.0.0.0:0 is not a loopback address and there is no TLS; {CURE}",
@@ -170,6 +177,8 @@ REFUSED = {
     ),
     "nobody to disable": (("account", "disable", "eve@example.test"), "there is no account eve@example.test"),
     "an unknown entry": (("queue", "show", "1f"), "there is no queue entry 1f"),
+    "nothing to hold": (("queue", "hold", "1f"), "cannot hold 1f: there is no such queue entry"),
+    "nothing to cancel": (("queue", "cancel", "x y"), "cannot cancel x y: there is no such queue entry"),
     "no life": (
         ("token", "alice@example.test", "-s", "gmail.send", "--expires", "0s"),
         "a token lives between 1 and 3153600000 seconds, not 0",
@@ -275,6 +284,12 @@ def test_commands_work_beside_a_server_and_a_second_server_does_not(postroad, tm
         shown = json.loads(postroad("queue", "show", entry["queue_id"], "--json", *data)[1])
         assert shown == entry | {"attempts": shown["attempts"]}
         assert entry["queue_id"] in postroad("queue", "show", entry["queue_id"].upper(), *data)[1]
+        refused = postroad("queue", "retry", entry["queue_id"], *data)
+        assert refused == (
+            1,
+            "",
+            f"postroad: cannot retry {entry['queue_id']}: bob@example.org is already relayed\n",
+        )
         postroad("account", "disable", "alice@example.test", *data)
         assert token not in server.log
     assert postroad("account", "list", *data)[0] == 0

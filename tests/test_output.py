@@ -108,6 +108,7 @@ STATES = {
     "being tried": ({"claimed": True}, "bob@example.org being tried"),
     "in doubt": ({"in_doubt": True}, "bob@example.org queued (in doubt) 2026-09-21 14:14:20"),
     "tried in doubt": ({"claimed": True, "in_doubt": True}, "bob@example.org being tried (in doubt)"),
+    "held": ({"state": "held", "reply": reply("Later", 450, "4.2.0")}, "bob@example.org held 450 4.2.0 Later"),
     "relayed": (
         {"state": "relayed", "reply": reply("Taken", 250, "2.0.0")},
         "bob@example.org relayed 250 2.0.0 Taken",
@@ -132,6 +133,15 @@ def test_the_queue_is_a_table(capsys, fate, shown):
         "queue id accepted from to state next try last reply",
         f"018f85d2eb6adb23 2026-09-21 14:13:20 alice@example.test {shown}",
     ]
+
+
+def test_what_was_done_is_told_and_what_was_not(capsys):
+    """A line for each recipient; those left with the reason; for scripts, one line of JSON."""
+    answer = {"queue_id": "1f", "done": ["a@b.example"], "left": {"c@b.example": "already relayed"}}
+    output.done("held:", answer, as_json=False)
+    assert rows(capsys) == ["held: a@b.example", "left c@b.example: already relayed"]
+    output.done("held:", answer, as_json=True)
+    assert json.loads(capsys.readouterr().out) == answer
 
 
 def test_an_empty_queue_is_said(capsys):

@@ -8,15 +8,18 @@ import asyncio
 import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.exc import DBAPIError
 
-from postroad import refusals
+from postroad import metrics, refusals
 from postroad.database.health import Health
+from postroad.database.schema import recipient
 
 T = TypeVar("T")
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
@@ -45,10 +48,13 @@ def insert(connection: Connection, rows: Rows) -> None:
 class Committer:
     """The only writer of a database. Thread-safe; `close` commits what was submitted before it."""
 
-    def __init__(self, engine: Engine, health: Health) -> None:
+    def __init__(
+        self, engine: Engine, health: Health, announce: Callable[[Connection], None] = lambda _: None
+    ) -> None:
         self.commits = 0
         self._health = health
         self._engine = engine
+        self._announce = announce
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
@@ -104,14 +110,17 @@ class Committer:
             first = self._waiting.get()
         return batch, False
 
-    def _settle(self, batch: list[_Waiting], connection: Connection) -> None:
+    def _settle(self, batch: list[_Waiting], connection: Connection, *, again: bool = True) -> None:
         if not batch:
             return
         try:
             self._health.refuse_unless_trusted()
             results = self._together(batch, connection)
         except BaseException as error:  # noqa: BLE001 - whatever it is, its owner learns of it, and we go on
-            self._blame(batch, connection, self._health.translate(error))
+            if again and getattr(error, "connection_invalidated", False):
+                self._settle(batch, connection, again=False)
+            else:
+                self._blame(batch, connection, error)
         else:
             for waiting, result in zip(batch, results, strict=True):
                 waiting.future.set_result(result)
@@ -121,19 +130,41 @@ class Committer:
         for waiting in batch:
             for table, values in waiting.rows.items():
                 merged[table].extend(values)
-        with connection.begin():
+        with _committed_once(connection):
             insert(connection, merged)
             # From a generator, as that turns StopIteration, which no asyncio future takes, into an error.
             results = list(waiting.unit(connection) if waiting.unit else None for waiting in batch)  # noqa: C400
+            if recipient in merged:
+                self._announce(connection)
         self.commits += 1
+        metrics.COMMIT_UNITS.observe(len(batch))
         return results
 
     def _blame(self, batch: list[_Waiting], connection: Connection, error: BaseException) -> None:
         """Find who failed, half by half in transactions of their own, unless it was the storage."""
-        if len(batch) == 1 or not self._health.trusted:
+        meaning = self._health.translate(error)
+        storage = isinstance(meaning, refusals.StorageUnhealthy) and not self._health.goes_on
+        if len(batch) == 1 or storage:
             for waiting in batch:
-                waiting.future.set_exception(error)
+                waiting.future.set_exception(meaning)
             return
         middle = len(batch) // 2
         self._settle(batch[:middle], connection)
         self._settle(batch[middle:], connection)
+
+
+@contextmanager
+def _committed_once(connection: Connection) -> Iterator[None]:
+    """A transaction. A connection lost while it commits may have committed: nobody may do it again.
+
+    The commit is SQLAlchemy's own, at the end of `begin()`: it alone rolls back one that failed on a full disk.
+    """
+    committing = False
+    try:
+        with connection.begin():
+            yield
+            committing = True
+    except DBAPIError as error:
+        if committing:
+            error.connection_invalidated = False
+        raise

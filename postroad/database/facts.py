@@ -1,11 +1,14 @@
 """Facts about this database itself, by name."""
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
 from postroad.database.schema import fact
 
 # The setting `relay` of the server that ran last.
 RELAY = "relay"
+# The setting `hostname` of the server that started last: commands report in its name.
+HOSTNAME = "hostname"
 
 
 def read(connection: Connection, name: str) -> str | None:
@@ -15,6 +18,12 @@ def read(connection: Connection, name: str) -> str | None:
 
 
 def write(connection: Connection, name: str, value: str) -> None:
-    """Set a fact."""
-    connection.execute(fact.delete().where(fact.c.name == name))
-    connection.execute(fact.insert().values(name=name, value=value))
+    """Set a fact. Nodes that start together may write the same one: who comes second says the last word."""
+    known = fact.update().where(fact.c.name == name).values(value=value)
+    if connection.execute(known).rowcount:
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(fact.insert().values(name=name, value=value))
+    except IntegrityError:
+        connection.execute(known)

@@ -8,6 +8,8 @@ import shutil
 import threading
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from postroad import refusals
 
 SQLITE_FULL = 13
@@ -16,9 +18,12 @@ _UNTRUSTWORTHY = {11, 10, 14, 26}
 
 
 class Health:
-    """The latch and the floor of free bytes of one database on the file system at `folder`."""
+    """The latch and the floor of free octets of a database on the file system at `folder`.
 
-    def __init__(self, folder: Path, floor: int) -> None:
+    `None`: on a server, which watches its own disk, and ends itself at the first failed sync.
+    """
+
+    def __init__(self, folder: Path | None, floor: int) -> None:
         self.folder = folder
         self.floor = floor
         self._latched = threading.Event()
@@ -29,14 +34,19 @@ class Health:
         """False from the first input/output error on, until a restart."""
         return not self._latched.is_set()
 
+    @property
+    def goes_on(self) -> bool:
+        """A file that had no room for one statement may have it for the next; until it is latched."""
+        return self.trusted and self.folder is not None
+
     def latch(self, cause: str) -> None:
         """Trust this storage no more; `cause` is for the operator."""
         self.cause = self.cause or cause
         self._latched.set()
 
-    def free(self) -> int:
-        """Octets free on the file system that holds the database."""
-        return shutil.disk_usage(self.folder).free
+    def free(self) -> int | None:
+        """Octets free on the file system that holds the database; `None` when that is another machine's."""
+        return shutil.disk_usage(self.folder).free if self.folder else None
 
     def refuse_unless_trusted(self) -> None:
         """Raise `StorageUnhealthy` when latched."""
@@ -49,7 +59,7 @@ class Health:
         """Raise `StorageUnhealthy` when latched, or when `size` more octets would go below the floor."""
         self.refuse_unless_trusted()
         free = self.free()
-        if free - size < self.floor:
+        if free is not None and free - size < self.floor:
             raise refusals.StorageUnhealthy(
                 f"{free} octets free in {self.folder}, the floor is {self.floor}; free some space"
             )
@@ -58,7 +68,17 @@ class Health:
         """What a failed statement means: a `StorageUnhealthy` for a bad disk or no room, else itself."""
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
         if code in _UNTRUSTWORTHY:
-            self.latch(str(error))
-        if code in _UNTRUSTWORTHY or code == SQLITE_FULL:
-            return refusals.StorageUnhealthy(f"storage failed: {error}")
+            self.latch(_words(error))
+        if code in _UNTRUSTWORTHY or code == SQLITE_FULL or _is_servers(error):
+            return refusals.StorageUnhealthy(f"storage failed: {_words(error)}")
         return error
+
+
+def _words(error: BaseException) -> str:
+    """What the database itself said, without the statement."""
+    return str(getattr(error, "orig", error)).strip()
+
+
+def _is_servers(error: BaseException) -> bool:
+    """Whether a PostgreSQL server is away, going, full or busy (PEP 249: OperationalError)."""
+    return isinstance(error, OperationalError) and hasattr(error.orig, "sqlstate")

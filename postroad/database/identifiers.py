@@ -28,6 +28,11 @@ class Identifiers:
             return self._last
 
 
+def first_of(moment: int) -> int:
+    """The least identifier of what was made at `moment` (milliseconds) or later."""
+    return moment << _CHANCE_BITS
+
+
 def text_of(identifier: int) -> str:
     """The identifier as Gmail writes it: 16 lower-case hexadecimal digits (gmail-wire.md 3.3)."""
     return f"{identifier:016x}"

@@ -28,6 +28,12 @@ metadata = MetaData(
     }
 )
 
+
+def _where(name: str, condition: str, *columns: str) -> Index:
+    """An index of the rows that meet a condition."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 # A 63-bit number; on SQLite the type has to be called INTEGER to be the row's own key.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -56,7 +62,7 @@ token = Table(
 content = Table(
     "content",
     metadata,
-    Column("content_id", Id, primary_key=True),
+    Column("content_id", Id, primary_key=True, autoincrement=False),
     Column("account_id", Id, nullable=False),
     Column("size", BigInteger, nullable=False),  # octets of all chunks
     Column("header_size", Integer, nullable=False),  # octets of the header section, its empty line excluded
@@ -75,6 +81,14 @@ content_chunk = Table(
     Column("octets", LargeBinary, nullable=False),  # at most 256 KiB
 )
 
+# Contents of which a message or queue entry was removed: whether anything still refers to them is to be looked
+# at, and if nothing does, they go (database/loose.py).
+loose_content = Table(
+    "loose_content",
+    metadata,
+    Column("content_id", Id, primary_key=True, autoincrement=False),
+)
+
 # One copy in one account's mailbox.
 message = Table(
     "message",
@@ -82,7 +96,7 @@ message = Table(
     Column("account_id", Id, primary_key=True, autoincrement=False),
     Column("gmail_id", Id, primary_key=True, autoincrement=False),
     Column("thread_id", Id, nullable=False),
-    Column("content_id", Id, nullable=False),
+    Column("content_id", Id, nullable=False, index=True),
     Column("insertions", LargeBinary, nullable=False),  # what this copy has beyond the content: mailbox/messages
     Column("size", BigInteger, nullable=False),
     Column("internal_date", BigInteger, nullable=False),
@@ -105,9 +119,9 @@ message_label = Table(
 queue_entry = Table(
     "queue_entry",
     metadata,
-    Column("queue_id", Id, primary_key=True),
+    Column("queue_id", Id, primary_key=True, autoincrement=False),
     Column("account_id", Id, nullable=False),
-    Column("content_id", Id, nullable=False),
+    Column("content_id", Id, nullable=False, index=True),
     Column("reverse_path", Text),  # null is the null reverse-path of a DSN, which is never answered by another
     Column("accepted_at", BigInteger, nullable=False),
 )
@@ -115,6 +129,9 @@ queue_entry = Table(
 # states of a recipient:
 #   queued  -> relayed   the next hop, or a mailbox here, took responsibility
 #   queued  -> failed    a permanent reply, or the schedule gave up; the DSN was queued in the same transaction
+#   queued  -> held      by an order, never under a claim: not tried, and does not age, until it is released
+#   held    -> queued    by an order: due at once
+#   queued, held -> failed   cancelled by an order; a DSN only if the order asked for it
 # While queued, `due_at` says when it may be claimed. A claim sets `lease` and moves `due_at` to the lease's
 # end, so that a dead node's work becomes due by itself. `in_doubt_at` is set before the final dot is sent and
 # cleared by the settlement: found set on a later attempt, that attempt may make an extra copy.
@@ -138,19 +155,42 @@ recipient = Table(
     Column("reply_status", Text),
     Column("reply_text", Text),
     Column("settled_at", BigInteger),
-    Index(
-        "ix_recipient_due",
-        "due_at",
-        sqlite_where=text("state = 'queued'"),
-        postgresql_where=text("state = 'queued'"),
-    ),
+    _where("ix_recipient_due", "state = 'queued'", "due_at"),
+    # Who waits longest, and who waits at all: without it both are asked of everything that ever was settled.
+    _where("ix_recipient_waiting", "state = 'queued'", "queue_id"),
+    # The two ways through what waits for a destination: the longest due first, and account by account.
+    _where("ix_recipient_destination", "state = 'queued'", "destination", "due_at"),
+    _where("ix_recipient_turn", "state = 'queued'", "destination", "account_id", "due_at"),
+    # What is under a claim: a handful of rows, from which the number in flight is counted.
+    _where("ix_recipient_lease", "lease IS NOT NULL", "destination", "lease"),
+    _where("ix_recipient_held", "state = 'held'", "queue_id"),
+)
+
+# The gate of a destination, made by its first claim and never touched by accept: what waits is found by the
+# indexes of `recipient`, what is in flight is counted from leases, so that a dead node leaves nothing behind.
+# states of a gate:
+#   open    (failures = 0)                    up to `cap` mail transactions at once
+#   open    -> closed    it could not be reached: nobody tries before `next_try`, which moves on with `failures`
+#   closed  -> probing   `next_try` has come: one mail transaction at a time
+#   probing -> open, or closed again
+destination = Table(
+    "destination",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("cap", Integer),  # null: the setting's
+    Column("failures", Integer, nullable=False),  # in a row, of reaching it
+    Column("next_try", BigInteger, index=True),
+    Column("turn", Id, nullable=False),  # the account that was served last
+    Column("reply_code", Integer),  # of the last failure to reach it
+    Column("reply_status", Text),
+    Column("reply_text", Text),
 )
 
 # One mail transaction tried, with its SMTP conversation.
 attempt = Table(
     "attempt",
     metadata,
-    Column("attempt_id", Id, primary_key=True),
+    Column("attempt_id", Id, primary_key=True, autoincrement=False),
     Column("queue_id", Id, nullable=False, index=True),
     Column("account_id", Id, nullable=False),
     Column("started_at", BigInteger, nullable=False),

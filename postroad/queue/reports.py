@@ -38,6 +38,17 @@ def about(connection: Connection, judged: Judgement, identifiers: Identifiers, h
         yield from _rows(report_id, claimed, report, message_id, now)
 
 
+def called_for(judged: Judgement) -> list[str]:
+    """What this judgement's reports are about: `failed`, `delayed`, both or neither."""
+    if judged.claimed.reverse_path is None:
+        return []
+    return [
+        about
+        for about, wanted in (("failed", _failed), ("delayed", _delayed))
+        if any(map(wanted, judged.verdicts))
+    ]
+
+
 def _failed(verdict: Verdict) -> bool:
     return verdict.state == store.FAILED
 

@@ -15,18 +15,19 @@ from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.mail.outcome import Attempt, Attempted, Content, Delayed, Errand
 from postroad.mail.reply import ours
-from postroad.queue import store
+from postroad.queue import claims, gates, reports, store
 from postroad.queue.settlement import settle
+from postroad.queue.shaping import Limits
 from postroad.queue.verdict import Judgement, judge, unreported
 
 # How often leases are renewed; a third of `store.LEASE`.
 RENEWAL_SECONDS = 20.0
 # The longest sleep between two looks at the queue when nothing wakes the runner.
 POLL_SECONDS = 1.0
+# The shortest time between two claims: what ends meanwhile is made good for by one claim, not by one each.
+BREATH_SECONDS = 0.01
 # How long to wait after storage has failed, or we have: neither mends itself faster.
 PAUSE_SECONDS = 5.0
-# Recipients of one claim: also the most of one mail transaction (RFC 5321 section 4.5.3.1.8).
-RECIPIENTS_PER_CLAIM = 100
 
 # Told to the author when an attempt broke down by our own fault; the mail stays queued.
 INTERNAL = ours(451, "4.3.0", "internal error while sending; it will be tried again")
@@ -38,22 +39,20 @@ class LostLease(Exception):  # noqa: N818 - an event, not an error
 
 @dataclass(slots=True)
 class Runner:
-    """Runs attempts, at most `concurrency` at once. `attempt` is chosen by `attempt_for(destination)`."""
+    """Runs attempts, so many at once as `limits` allow. `attempt` is chosen by `attempt_for(destination)`."""
 
     database: Database
     identifiers: Identifiers
     attempt_for: Callable[[str], Attempt]
     hostname: str
     clock: Callable[[], int]
-    concurrency: int = 32
+    limits: Limits = field(default_factory=Limits)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _running: dict[asyncio.Task[None], store.Claim] = field(default_factory=dict)
-    _room: asyncio.Semaphore = field(init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looked_at: int = 0
+    _breath: float = 0.0
     _stopping: bool = False
-
-    def __post_init__(self) -> None:
-        self._room = asyncio.Semaphore(self.concurrency)
 
     def wake(self) -> None:
         """Something may be due."""
@@ -83,11 +82,6 @@ class Runner:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    @property
-    def _held(self) -> set[int]:
-        """The leases of what is running."""
-        return {claimed.lease for claimed in self._running.values()}
-
     async def _look_after(self) -> None:
         """Start what is due, or rest. Outlives every failure, and does not spin on it."""
         try:
@@ -101,22 +95,22 @@ class Runner:
             await self._sleep(PAUSE_SECONDS)
 
     async def _claim_some(self) -> bool:
-        """Start what is due, unless enough is running; whether anything was started.
-
-        One claim may hold many envelopes; those over `concurrency` wait for room under their lease.
-        """
-        if len(self._running) >= self.concurrency:
-            return False
-        now = self.clock()
-        lease = self.identifiers.next(now)
-        claim = partial(store.claim, lease=lease, limit=RECIPIENTS_PER_CLAIM, now=now, held=self._held)
+        """Start what is due and there is room for; whether anything was started."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._breath - loop.time())
+        self._breath = loop.time() + BREATH_SECONDS
+        self._looked_at = now = self.clock()
+        running = tuple(self._running.values())
+        claim = partial(
+            claims.claim, lease=self.identifiers.next(now), now=now, running=running, limits=self.limits
+        )
         async with self._claiming:
-            claims = await self.database.commit(claim)
-            for claimed in claims:
+            found = await self.database.commit(claim)
+            for claimed in found:
                 task = asyncio.create_task(self._work(claimed))
                 self._running[task] = claimed
                 task.add_done_callback(self._ended)
-        return bool(claims)
+        return bool(found)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
@@ -127,10 +121,9 @@ class Runner:
     async def _rest(self) -> None:
         """Sleep until something is due, or somebody wakes us."""
         seconds = POLL_SECONDS
-        if len(self._running) < self.concurrency:
-            due = await self.database.read(partial(store.next_due, held=self._held))
-            if due is not None:
-                seconds = min(max(due - self.clock(), 0) / 1000, POLL_SECONDS)
+        due = await self.database.read(partial(claims.next_due, after=self._looked_at))
+        if due is not None:
+            seconds = min(max(due - self.clock(), 0) / 1000, POLL_SECONDS)
         await self._sleep(seconds)
 
     async def _sleep(self, seconds: float) -> None:
@@ -140,12 +133,11 @@ class Runner:
     async def _work(self, claimed: store.Claim) -> None:
         """Attempt and settle; what is cut off before that is given back, an outcome once known is recorded."""
         try:
-            async with self._room:
-                if self._stopping:
-                    await self._give_back(claimed)
-                    return
-                started_at = self.clock()
-                attempted = await self._attempt(claimed)
+            if self._stopping:
+                await self._give_back(claimed)
+                return
+            started_at = self.clock()
+            attempted = await self._attempt(claimed)
         except asyncio.CancelledError:
             await self._give_back(claimed)
             raise
@@ -167,6 +159,9 @@ class Runner:
 
         In doubt, if that was after the mark: nobody can say whether the final dot was sent.
         """
+        if claimed.unreached:
+            outcomes = dict.fromkeys(claimed.envelope.forward_paths, Delayed(claimed.unreached))
+            return Attempted("", outcomes, "= not tried: the destination could not be reached for an hour")
         marked = ""
 
         async def mark(host: str) -> None:
@@ -230,9 +225,12 @@ class Runner:
         if not settled:
             maillog.lost_lease(claimed.queue_id)
             return
+        maillog.tried((judged.ended_at - judged.started_at) / 1000)
         for one in judged.verdicts:
             recipient = None if claimed.blind else one.waiting.forward_path
             maillog.attempted(claimed.queue_id, recipient, one.state, one.reply)
+        for about in reports.called_for(judged):
+            maillog.reported(claimed.queue_id, about)
         self.wake()
 
     async def _record(self, judged: Judgement) -> bool:
@@ -250,15 +248,16 @@ class Runner:
     async def _renew(self) -> None:
         """Hold what is running; also, free what a clock that has gone back would keep."""
         while True:
-            claims, now = list(self._running.values()), self.clock()
+            running, now = list(self._running.values()), self.clock()
             try:
-                await self.database.commit(partial(_keep, claims=claims, now=now))
+                await self.database.commit(partial(_keep, running=running, now=now))
             except Exception as error:  # noqa: BLE001 - it must go on, or somebody else takes the mail
                 maillog.broke_down(error)
             await asyncio.sleep(RENEWAL_SECONDS)
 
 
-def _keep(connection: Connection, claims: list[store.Claim], now: int) -> None:
-    if claims:
-        store.renew(connection, claims, now)
+def _keep(connection: Connection, running: list[store.Claim], now: int) -> None:
+    if running:
+        store.renew(connection, running, now)
     store.pull_in(connection, now)
+    gates.pull_in(connection, now)

@@ -1,4 +1,4 @@
-"""Settles a claim: outcomes, the next try, the attempt's record and the DSN are one transaction."""
+"""Settles a claim: outcomes, next try, attempt, the destination's gate and the DSN are one transaction."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from postroad.database.commit import insert
 from postroad.database.identifiers import Identifiers
 from postroad.database.schema import attempt, recipient
 from postroad.mail.outcome import Delayed, Failed, Outcome, Relayed
-from postroad.queue import reports, store
+from postroad.queue import gates, reports, store
 from postroad.queue.verdict import Judgement, Verdict
 
 _RECORD = (
@@ -31,13 +31,16 @@ _RECORD = (
 )
 
 
-def settle(connection: Connection, judged: Judgement, identifiers: Identifiers, hostname: str) -> bool:
+def settle(
+    connection: Connection, judged: Judgement, identifiers: Identifiers, hostname: str, *, report: bool = True
+) -> bool:
     """Record a judgement; false, and nothing recorded, when the lease is no longer ours."""
     if not store.still_ours(connection, judged.claimed):
         return False
     connection.execute(_RECORD, [_recorded(judged, verdict) for verdict in judged.verdicts])
     insert(connection, {attempt: [_attempt(judged, identifiers.next(judged.ended_at))]})
-    for rows in reports.about(connection, judged, identifiers, hostname):
+    gates.note(connection, judged)
+    for rows in reports.about(connection, judged, identifiers, hostname) if report else ():
         insert(connection, rows)
     return True
 

@@ -1,10 +1,20 @@
-"""The queue's rows: put, claim, mark, renew, release, look. Plain functions on a connection."""
+"""The queue's rows: put, mark, renew, release, look. Plain functions on a connection; claims have their own."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from postroad.database.commit import Rows
 from postroad.database.schema import attempt, content, queue_entry, recipient
@@ -15,13 +25,16 @@ from postroad.queue import schedule
 QUEUED = "queued"
 RELAYED = "relayed"
 FAILED = "failed"
+HELD = "held"
 
 # How long a claim holds without being renewed; a dead node's mail goes on elsewhere after it.
 LEASE = 60_000
 
-_RECIPIENT = (recipient.c.queue_id, recipient.c.forward_path)
+RECIPIENT = (recipient.c.queue_id, recipient.c.forward_path)
 # In schema.py the due time of a claimed recipient is its lease's end: one condition finds new and abandoned work.
-_DUE = recipient.c.state == QUEUED
+# Written out, not bound: the indexes of what waits are for this condition, and planners want to see it.
+WAITS = recipient.c.state == literal_column(f"'{QUEUED}'")
+_IS_HELD = recipient.c.state == literal_column(f"'{HELD}'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,8 @@ class Claim:
     message_id: str
     recipients: tuple[Waiting, ...]
     blind: bool = False
+    # Set when nobody is to be asked: the destination's last reply stands for this try (shaping.PATIENCE).
+    unreached: Reply | None = None
 
     @property
     def envelope(self) -> Envelope:
@@ -98,75 +113,6 @@ def put(
 _NEVER_TRIED = {"attempts": 0, "notices": 0}
 
 
-def claim(connection: Connection, *, lease: int, limit: int, now: int, held: Collection[int] = ()) -> list[Claim]:
-    """Take up to `limit` due recipients under `lease`, those that wait longest first.
-
-    `held` are leases under which the claimant is at work: those it never takes from itself, although they
-    run out when the clock leaps or the machine sleeps.
-    """
-    due = (
-        select(*_RECIPIENT)
-        .where(*_due_beside(held), recipient.c.due_at <= now)
-        .order_by(recipient.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    taken = connection.execute(
-        update(recipient)
-        .where(tuple_(*_RECIPIENT).in_(due))
-        .values(lease=lease, due_at=now + LEASE)
-        .returning(recipient)
-    ).all()
-    return _claims(connection, lease, sorted(taken, key=_envelope_of)) if taken else []
-
-
-def _due_beside(held: Collection[int]) -> tuple[ColumnElement[bool], ...]:
-    return (_DUE, or_(recipient.c.lease.is_(None), recipient.c.lease.not_in(held))) if held else (_DUE,)
-
-
-def _envelope_of(row: Row[tuple[object, ...]]) -> tuple[int, int, str]:
-    return (row.queue_id, row.envelope, row.destination)
-
-
-def _claims(connection: Connection, lease: int, taken: list[Row[tuple[object, ...]]]) -> list[Claim]:
-    entries = {
-        row.queue_id: row
-        for row in connection.execute(
-            select(queue_entry, content)
-            .join_from(queue_entry, content, queue_entry.c.content_id == content.c.content_id)
-            .where(queue_entry.c.queue_id.in_({row.queue_id for row in taken}))
-        )
-    }
-    return [
-        _claim(lease, entries[queue_id], destination, list(rows))
-        for (queue_id, _, destination), rows in groupby(taken, key=_envelope_of)
-    ]
-
-
-def _claim(
-    lease: int, entry: Row[tuple[object, ...]], destination: str, rows: list[Row[tuple[object, ...]]]
-) -> Claim:
-    return Claim(
-        lease=lease,
-        queue_id=entry.queue_id,
-        account_id=entry.account_id,
-        content_id=entry.content_id,
-        destination=destination,
-        reverse_path=entry.reverse_path,
-        accepted_at=entry.accepted_at,
-        size=entry.size,
-        longest_line=entry.longest_line,
-        eight_bit=entry.eight_bit,
-        utf8_header=entry.utf8_header,
-        message_id=entry.message_id,
-        recipients=tuple(
-            Waiting(row.forward_path, row.attempts, row.notices, row.in_doubt_at, row.in_doubt_host)
-            for row in sorted(rows, key=lambda row: row.forward_path)
-        ),
-        blind=rows[0].blind,
-    )
-
-
 def mark_in_doubt(connection: Connection, claimed: Claim, host: str, now: int) -> bool:
     """Note, before the final dot, that `host` may take the message; false when the lease is no longer ours."""
     ours = still_ours(connection, claimed)
@@ -181,13 +127,13 @@ def renew(connection: Connection, claims: Collection[Claim], now: int) -> None:
         recipient.c.queue_id.in_({claimed.queue_id for claimed in claims}),
         recipient.c.lease.in_({claimed.lease for claimed in claims}),
     )
-    connection.execute(update(recipient).where(_DUE, *held).values(due_at=now + LEASE))
+    connection.execute(update(recipient).where(WAITS, *held).values(due_at=now + LEASE))
 
 
 def pull_in(connection: Connection, now: int) -> None:
     """Make due at once what waits longer than any pause: the clock that said so has gone back since."""
     stranded = recipient.c.due_at > now + schedule.LONGEST_PAUSE
-    connection.execute(update(recipient).where(_DUE, stranded).values(due_at=now))
+    connection.execute(update(recipient).where(WAITS, stranded).values(due_at=now))
 
 
 def release(connection: Connection, claimed: Claim, now: int) -> None:
@@ -198,12 +144,12 @@ def release(connection: Connection, claimed: Claim, now: int) -> None:
 def release_all(connection: Connection, now: int) -> None:
     """Give back every claim, when there can be no other node; whatever is in doubt is due at once."""
     left_behind = or_(recipient.c.lease.is_not(None), recipient.c.in_doubt_at.is_not(None))
-    connection.execute(update(recipient).where(_DUE, left_behind).values(lease=None, due_at=now))
+    connection.execute(update(recipient).where(WAITS, left_behind).values(lease=None, due_at=now))
 
 
 def reroute(connection: Connection, destination_of: Callable[[str], str]) -> None:
     """Give every waiting recipient its destination anew, after the setting that decides it has changed."""
-    waiting = connection.execute(select(*_RECIPIENT, recipient.c.destination).where(_DUE))
+    waiting = connection.execute(select(*RECIPIENT, recipient.c.destination).where(or_(WAITS, _IS_HELD)))
     changes = [
         {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path, "to": destination}
         for row in waiting
@@ -220,13 +166,6 @@ _REROUTE = (
     )
     .values(destination=bindparam("to"))
 )
-
-
-def next_due(connection: Connection, held: Collection[int] = ()) -> int | None:
-    """When the next recipient is due, beside those under the claimant's own leases."""
-    soonest = select(func.min(recipient.c.due_at)).where(*_due_beside(held))
-    due: int | None = connection.execute(soonest).scalar_one()
-    return due
 
 
 def _under(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
@@ -284,10 +223,11 @@ class Tried:
 
 
 def listing(connection: Connection, *, limit: int, waiting_only: bool) -> list[Entry]:
-    """Up to `limit` entries, newest first; with `waiting_only` those that have a waiting recipient."""
+    """Up to `limit` entries, newest first; with `waiting_only` those with a recipient that waits or is held."""
     question = select(queue_entry.c.queue_id).order_by(queue_entry.c.queue_id.desc()).limit(limit)
     if waiting_only:
-        question = question.where(queue_entry.c.queue_id.in_(select(recipient.c.queue_id).where(_DUE)))
+        kept = (select(recipient.c.queue_id).where(state) for state in (WAITS, _IS_HELD))
+        question = question.where(queue_entry.c.queue_id.in_(union_all(*kept)))
     found = (look(connection, queue_id) for queue_id in connection.execute(question).scalars().all())
     return [entry for entry in found if entry]
 

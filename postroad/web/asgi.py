@@ -12,6 +12,7 @@ from postroad.refusals import Refusal
 from postroad.submission import Submission
 from postroad.web import errors, requests
 from postroad.web.bearer import permit
+from postroad.web.exposition import Exposition
 from postroad.web.gmail import ANSWERS
 from postroad.web.gmail.call import Call
 from postroad.web.methods import METHODS
@@ -25,12 +26,17 @@ MAX_PARAMETERS = 100
 
 @dataclass(slots=True)
 class Face:
-    """What answers HTTP requests. `clock` tells the time in milliseconds; `draining` refuses new mail."""
+    """What answers HTTP requests. `clock` tells the time in milliseconds.
+
+    `takes_mail`: false on a node that only relays, which answers probes alone. `draining` refuses new mail.
+    """
 
     database: Database
     tokens: Tokens
     submission: Submission
     clock: Callable[[], int]
+    exposition: Exposition | None = None
+    takes_mail: bool = True
     draining: bool = False
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -42,7 +48,9 @@ class Face:
     async def _answer(self, request: Request, query: bytes) -> Response:
         if probe := {"/healthz": self._alive, "/readyz": self._ready}.get(request.path):
             return probe()
-        route = _ROUTES.match(request.verb, request.raw_path)
+        if request.path == "/metrics" and self.exposition:
+            return await self.exposition.answer(request)
+        route = _ROUTES.match(request.verb, request.raw_path) if self.takes_mail else None
         if route is None:
             await request.drain()
             return errors.not_found(request.path)

@@ -21,7 +21,7 @@ DRAINED = 64 * 1024 * 1024
 class Request:
     """One HTTP request. Header names are in lower case; of repeated ones the last counts.
 
-    `unread`: some of the body may still be on its way.
+    `unread`: some of the body may still be on its way. `peer` is the address at the other end, "" if unknown.
     """
 
     verb: str
@@ -30,6 +30,7 @@ class Request:
     headers: Mapping[bytes, bytes]
     receive: Receive
     unread: bool
+    peer: str = ""
 
     @property
     def media_type(self) -> str:
@@ -113,4 +114,5 @@ def of(scope: Mapping[str, Any], receive: Receive) -> Request:
         headers=headers,
         receive=receive,
         unread=_has_body(headers) or scope.get("http_version") == "2",
+        peer=(scope.get("client") or ("",))[0],
     )

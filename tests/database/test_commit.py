@@ -16,17 +16,18 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from postroad import refusals
 from postroad.database import facts
 from postroad.database.commit import UNITS_PER_COMMIT, _Waiting
-from postroad.database.engine import CLOSED_CLEANLY, Database
+from postroad.database.engine import Database
 from postroad.database.schema import fact
+from postroad.database.sqlite import CLOSED_CLEANLY
 
 SECONDS = 10  # to wait for what must come
 FRESH = itertools.count()
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, database_url):
     """A database of its own."""
-    with closing(Database(tmp_path, floor=0)) as opened:
+    with closing(Database(tmp_path, floor=0, url=database_url)) as opened:
         yield opened
 
 
@@ -296,6 +297,7 @@ def test_an_input_output_error_latches(tmp_path, extended):
     assert not (tmp_path / CLOSED_CLEANLY).exists()
 
 
+@pytest.mark.parametrize("database_url", [""], ids=["SQLite"])
 def test_a_full_disk_is_refused_and_not_latched(database):
     """What has no room is refused, what has room is stored, and with room again all is."""
 

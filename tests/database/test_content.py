@@ -26,9 +26,9 @@ MEBIBYTE = 1 << 20
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, database_url):
     """A database of its own."""
-    with closing(Database(tmp_path, floor=0)) as opened:
+    with closing(Database(tmp_path, floor=0, url=database_url)) as opened:
         yield opened
 
 

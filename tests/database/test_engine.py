@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 from postroad import refusals
 from postroad.database import facts
 from postroad.database.content import rows
-from postroad.database.engine import CLOSED_CLEANLY, FILE, READERS, DamagedDatabaseError, Database
+from postroad.database.engine import READERS, Database
+from postroad.database.sqlite import CLOSED_CLEANLY, FILE, DamagedDatabaseError
 
 PAGE = 4096
 FACTS = {
@@ -56,13 +57,13 @@ def test_readers_cannot_write(tmp_path):
 def test_readers_never_checkpoint(tmp_path):
     """No reader's connection checkpoints by itself, nor when it is closed before the writer."""
     with closing(Database(tmp_path, floor=0)) as database:
-        connections = [database._readers.connect() for _ in range(READERS)]
+        connections = [database._store.readers.connect() for _ in range(READERS)]
         assert {pragma("wal_autocheckpoint")(connection) for connection in connections} == {0}
         for connection in connections:
             connection.close()
         database.submit(lambda connection: facts.write(connection, "name", "value")).result()
         before = (tmp_path / f"{FILE}-wal").stat().st_size
-        database._readers.dispose()
+        database._store.readers.dispose()
         assert (tmp_path / f"{FILE}-wal").stat().st_size == before > 0
 
 

@@ -7,14 +7,14 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
 from postroad.database import migrations
-from postroad.database.engine import sqlite_writer
 from postroad.database.schema import metadata
+from postroad.database.sqlite import writer_of
 
 
 @pytest.fixture
 def engine(tmp_path):
     """The writer of an empty file."""
-    engine = sqlite_writer(tmp_path / "database")
+    engine = writer_of(tmp_path / "database")
     yield engine
     engine.dispose()
 

@@ -28,9 +28,9 @@ MAILBOXES = {"bob@here.test": 1, "carol@here.test": 2, "off@here.test": DISABLED
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, database_url):
     """A database with one content, numbered 7."""
-    with closing(Database(tmp_path, floor=0)) as opened:
+    with closing(Database(tmp_path, floor=0, url=database_url)) as opened:
         asyncio.run(opened.insert(contents.rows(7, 9, [CONTENT], FACTS)))
         yield opened
 

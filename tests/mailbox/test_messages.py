@@ -1,7 +1,5 @@
 """Messages of a mailbox: put, found, listed, read back."""
 
-from contextlib import closing
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +7,6 @@ from sqlalchemy.exc import IntegrityError
 
 from postroad.database import content as contents
 from postroad.database.commit import insert
-from postroad.database.engine import Database
 from postroad.mail.copies import Insertion
 from postroad.mailbox import messages
 from postroad.mailbox.messages import RECEIVED, SENT, SENT_TO_ONESELF, Stored
@@ -28,13 +25,9 @@ FACTS = {
 
 
 @pytest.fixture
-def connection(tmp_path):
+def connection(engine):
     """A writer's connection with one content, numbered 1, in a transaction that is undone."""
-    with (
-        closing(Database(tmp_path, floor=0)) as database,
-        database._writer.connect() as opened,
-        opened.begin() as transaction,
-    ):
+    with engine.connect() as opened, opened.begin() as transaction:
         insert(opened, contents.rows(1, ME, [CONTENT], FACTS))
         yield opened
         transaction.rollback()

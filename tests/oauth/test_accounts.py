@@ -15,9 +15,9 @@ NOW = 1_790_000_000_000
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, database_url):
     """An empty database."""
-    opened = Database(tmp_path, floor=0)
+    opened = Database(tmp_path, floor=0, url=database_url)
     yield opened
     opened.close()
 

@@ -19,9 +19,9 @@ SEND = frozenset({SCOPES["gmail.send"]})
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, database_url):
     """A database with one account, Alice's."""
-    opened = Database(tmp_path, floor=0)
+    opened = Database(tmp_path, floor=0, url=database_url)
     opened.submit(
         lambda connection: accounts.add(connection, "alice@example.test", administrator=False, now=NOW)
     ).result()

@@ -2,13 +2,11 @@
 
 import email
 import email.policy
-from contextlib import closing
 
 import pytest
 from sqlalchemy import select
 
 from postroad.database import content as contents
-from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.database.schema import recipient
 from postroad.mail.envelope import LOCAL, Envelope
@@ -16,7 +14,7 @@ from postroad.mail.outcome import Delayed, Failed, Relayed
 from postroad.mail.reply import ours
 from postroad.queue.schedule import DAY, HOUR, MINUTE
 from postroad.queue.settlement import settle
-from tests.queue.test_store import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged
+from tests.queue_kit import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged
 
 IDENTIFIERS = Identifiers()
 # As `submission` stores it: what is delivered holds no Bcc.
@@ -29,13 +27,9 @@ ORIGINAL = b"".join(
 
 
 @pytest.fixture
-def connection(tmp_path):
+def connection(engine):
     """A writer's connection, in a transaction that is undone."""
-    with (
-        closing(Database(tmp_path, floor=0)) as database,
-        database._writer.connect() as opened,
-        opened.begin() as transaction,
-    ):
+    with engine.connect() as opened, opened.begin() as transaction:
         yield opened
         transaction.rollback()
 

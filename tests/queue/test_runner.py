@@ -7,20 +7,22 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 
 import pytest
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from postroad.database.commit import insert
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
-from postroad.database.schema import content_chunk
+from postroad.database.schema import content_chunk, destination, recipient
 from postroad.mail import dsn
-from postroad.mail.envelope import Envelope
-from postroad.mail.outcome import Attempted, Failed, Relayed
+from postroad.mail.envelope import LOCAL, Envelope
+from postroad.mail.outcome import Attempted, Delayed, Failed, Relayed
+from postroad.queue import claims, gates, schedule, shaping, store
 from postroad.queue import runner as module
-from postroad.queue import schedule, store
 from postroad.queue.runner import INTERNAL, LostLease, Runner
-from tests.queue.test_store import CONTENT, NEVER, NOW, OK, QUEUE_IDS, rows_of
+from postroad.queue.shaping import Limits
+from tests.queue_kit import CONTENT, NEVER, NOW, OK, QUEUE_IDS, UNREACHED, rows_of
 
 SECONDS = 10  # to wait for what must come
 NEVER_BY_ITSELF = 3600.0
@@ -97,6 +99,11 @@ class House:
     def fate(self, queue_id):
         [fate] = self.fates(queue_id).values()
         return fate
+
+    def claimed(self):
+        """How many recipients are under a lease."""
+        leased = select(func.count()).select_from(recipient).where(recipient.c.lease.is_not(None))
+        return self.database.look(lambda connection: connection.execute(leased).scalar_one())
 
     async def turns(self, count=30):
         """Let everybody else on the loop, the committer and the readers have so many turns."""
@@ -218,17 +225,18 @@ def test_the_destination_chooses_the_attempt(play):
 
 
 def test_no_more_than_so_many_attempts_at_once(play):
-    """With room for 2, of 7 envelopes claimed at once five wait, and all are attempted in the end."""
+    """With room for 2, of 7 envelopes five wait, unclaimed, and all are attempted in the end."""
 
     async def scenario(house):
         fake = Fake()
         for _ in range(7):
             await house.accept()
-        async with house.running(fake, concurrency=2):
+        async with house.running(fake, limits=Limits(node=2)):
             for _ in range(2):
                 await fake.begun.acquire()
             await house.turns()
             assert fake.under_way == 2
+            assert house.claimed() == 2
             fake.go_on.set()
             for _ in range(5):
                 await fake.begun.acquire()
@@ -364,8 +372,8 @@ def test_a_latched_storage_stops_delivery_without_spinning(play):
 def test_delivery_goes_on_when_a_full_disk_has_room_again(play, monkeypatch):
     """A claim that had no room is made after a pause."""
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
-    claim = Failing(store.claim, full_disk())
-    monkeypatch.setattr(store, "claim", claim)
+    claim = Failing(claims.claim, full_disk())
+    monkeypatch.setattr(claims, "claim", claim)
 
     async def scenario(house):
         fake = Fake()
@@ -385,8 +393,8 @@ def test_delivery_goes_on_when_a_full_disk_has_room_again(play, monkeypatch):
 def test_the_loop_outlives_its_own_faults(play, monkeypatch, part):
     """Whatever goes wrong in a round, it is logged and there is a next one."""
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
-    faulty = Failing(getattr(store, part), RuntimeError("mine"))
-    monkeypatch.setattr(store, part, faulty)
+    faulty = Failing(getattr(claims, part), RuntimeError("mine"))
+    monkeypatch.setattr(claims, part, faulty)
 
     async def scenario(house):
         fake = Fake()
@@ -489,23 +497,83 @@ def test_a_stop_cuts_off_what_does_not_end(play):
     play(scenario)
 
 
-def test_a_stop_gives_back_what_waits_for_room(play):
-    """Of three claimed with room for one, the one under way ends; the others are given back unattempted."""
+def test_one_that_stalls_holds_up_no_other(play):
+    """With every slot of a next hop stalled and more waiting for it, mail here goes out."""
+
+    async def scenario(house):
+        stalled, local = Fake(), Fake()
+        local.go_on.set()
+        for _ in range(50):
+            await house.accept(destination=lambda _: "hop")
+        runner = house.runner(None, limits=Limits(each=4, node=8))
+        runner.attempt_for = {"hop": stalled, LOCAL: local}.__getitem__
+        running = asyncio.create_task(runner.run())
+        for _ in range(4):
+            await stalled.begun.acquire()
+        for _ in range(20):
+            await house.accept(destination=lambda _: LOCAL)
+        runner.wake()
+        for _ in range(20):
+            await local.begun.acquire()
+        assert (stalled.most, house.claimed() - len(local.errands) <= 4) == (4, True)
+        await runner.stop(0)
+        await running
+        assert house.claimed() == 0
+
+    play(scenario)
+
+
+def test_an_unreachable_destination_is_knocked_at_once_a_pause(play):
+    """Its mail waits behind the gate untried; the pause over, one knocks, and when it answers all follow."""
+
+    async def scenario(house):
+        fake = Fake(Delayed(UNREACHED))
+        fake.go_on.set()
+        for _ in range(9):
+            await house.accept()
+        async with house.running(fake, limits=Limits(each=1)) as runner:
+            await fake.begun.acquire()
+            await house.turns()
+            assert len(fake.errands) == 1
+            fake.outcome = Relayed(OK)
+            house.clock.now += shaping.FIRST_PAUSE
+            runner.wake()
+            for _ in range(8):
+                await fake.begun.acquire()
+
+    assert play(scenario).count("relayed") == 8
+
+
+def test_what_grew_old_behind_a_closed_gate_is_settled_with_nobody_asked(play):
+    """It counts as a try with the destination's last reply, so that its author hears of it."""
 
     async def scenario(house):
         fake = Fake()
-        queue_ids = [await house.accept() for _ in range(3)]
-        runner = house.runner(fake, concurrency=1)
-        running = asyncio.create_task(runner.run())
-        await fake.begun.acquire()
-        stopping = asyncio.create_task(runner.stop(SECONDS))
-        await house.turns(1)
-        fake.go_on.set()
-        await stopping
-        await running
-        assert len(fake.errands) == 1
-        assert sorted(house.fate(one).state for one in queue_ids) == ["queued", "queued", "relayed"]
-        assert not any(house.fate(one).claimed for one in queue_ids)
+        queue_id = await house.accept()
+
+        def close(connection):
+            gates.locked(connection, "b.test")
+            connection.execute(
+                update(destination).values(
+                    failures=9,
+                    next_try=NOW + shaping.PATIENCE + 1000,
+                    reply_code=UNREACHED.code,
+                    reply_status=UNREACHED.status,
+                    reply_text=UNREACHED.text,
+                )
+            )
+
+        await house.database.commit(close)
+        house.clock.now += shaping.PATIENCE
+        async with house.running(fake):
+            while not house.fate(queue_id).attempts:
+                await house.turns(1)
+        fate = house.fate(queue_id)
+        assert (fake.errands, fate.state, fate.reply) == ([], "queued", UNREACHED)
+        [tried] = house.database.look(lambda connection: store.attempts(connection, queue_id))
+        assert (tried.host, tried.outcome) == ("", "1 delayed")
+        gate = house.database.look(lambda connection: gates.look(connection, "b.test"))
+        assert (gate.failures, gate.next_try) == (9, NOW + shaping.PATIENCE + 1000)
 
     play(scenario)
 
@@ -570,7 +638,7 @@ def test_an_attempt_that_lost_its_lease_changes_nothing(play, when):
         async def attempt(errand, mark):
             house.clock.now += store.LEASE
             others = await house.database.commit(
-                lambda connection: store.claim(connection, lease=1, limit=9, now=house.clock())
+                lambda connection: claims.claim(connection, lease=1, now=house.clock())
             )
             assert others
             done.set()
@@ -741,6 +809,6 @@ def test_many_mails_all_go_out_once(play):
                 await fake.begun.acquire()
         tried = [(errand.queue_id, path) for errand in fake.errands for path in errand.envelope.forward_paths]
         assert len(tried) == len(set(tried)) == 600
-        assert house.database.look(store.next_due) is None
+        assert house.database.look(lambda connection: claims.next_due(connection, after=0)) is None
 
     play(scenario)

@@ -14,23 +14,23 @@ from postroad.mail.outcome import Delayed, Failed, Relayed
 from postroad.queue import store
 from postroad.queue.schedule import DAY, HOUR, MINUTE
 from postroad.queue.settlement import settle, summary
-from tests.queue.test_store import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged, rows_of, table
+from tests.queue_kit import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged, rows_of, table
 
 IDENTIFIERS = Identifiers()
 HOST = "here.test"
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(tmp_path, database_url):
     """A database of its own."""
-    with closing(Database(tmp_path, floor=0)) as opened:
+    with closing(Database(tmp_path, floor=0, url=database_url)) as opened:
         yield opened
 
 
 @pytest.fixture
-def connection(database):
-    """Its writer's connection, in a transaction that is undone."""
-    with database._writer.connect() as opened, opened.begin() as transaction:
+def connection(engine):
+    """A writer's connection, in a transaction that is undone."""
+    with engine.connect() as opened, opened.begin() as transaction:
         yield opened
         transaction.rollback()
 

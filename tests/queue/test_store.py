@@ -1,166 +1,46 @@
 """The queue's rows: who may claim what, and what a stale lease cannot do."""
 
-import itertools
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from postroad.database import content as contents
 from postroad.database.commit import insert
-from postroad.database.engine import sqlite_writer
 from postroad.database.identifiers import Identifiers
 from postroad.database.schema import attempt, metadata, recipient
-from postroad.mail.envelope import Envelope
-from postroad.mail.outcome import Attempted, Delayed, Failed, Relayed
-from postroad.mail.reply import Reply
-from postroad.queue import schedule, store
+from postroad.database.sqlite import writer_of
+from postroad.mail.outcome import Delayed, Failed, Relayed
+from postroad.queue import commands, gates, schedule, shaping, store
 from postroad.queue.settlement import settle
-from postroad.queue.verdict import judge
-
-NOW = 1_700_000_000_000
-CONTENT = b"From: me@a.test\r\nTo: you@b.test\r\nSubject: hello\r\nMessage-ID: <m@a.test>\r\n\r\nbody\r\n"
-OK = Reply(250, "2.0.0", "Ok")
-LATER = Reply(450, "4.2.0", "greylisted")
-NEVER = Reply(550, "5.1.1", "no such user")
-LEASES = itertools.count(1)
-QUEUE_IDS = itertools.count(1000)
-
-
-def rows_of(queue_id, *envelopes, now=NOW, reverse_path="me@a.test", octets=CONTENT, destination=None):
-    """The rows of an entry, each envelope a tuple of forward-paths; by default each domain is a destination."""
-    facts = {
-        "size": len(octets),
-        "header_size": octets.index(b"\r\n\r\n") + 2,
-        "longest_line": max(map(len, octets.split(b"\r\n"))),
-        "eight_bit": not octets.isascii(),
-        "utf8_header": False,
-        "message_id": "<m@a.test>",
-    }
-    found = [Envelope(reverse_path, tuple(paths)) for paths in envelopes]
-    route = destination or (lambda path: path.rpartition("@")[2])
-    return contents.rows(queue_id, 1, [octets], facts) | dict(store.put(queue_id, 1, queue_id, found, route, now))
+from tests.queue_kit import (
+    CONTENT,
+    LATER,
+    LEASES,
+    NEVER,
+    NOW,
+    OK,
+    QUEUE_IDS,
+    UNREACHED,
+    accept,
+    claim,
+    judged,
+    paths,
+    rows_of,
+    settled,
+    table,
+)
 
 
 @pytest.fixture
-def connection(tmp_path):
+def connection(engine):
     """A connection that writes to an empty database."""
-    engine = sqlite_writer(tmp_path / "database")
-    metadata.create_all(engine)
     with engine.connect() as opened, opened.begin():
         yield opened
-    engine.dispose()
-
-
-def accept(connection, *envelopes, **options):
-    """A new entry; its number."""
-    queue_id = next(QUEUE_IDS)
-    insert(connection, rows_of(queue_id, *envelopes, **options))
-    return queue_id
-
-
-def claim(connection, *, now=NOW, limit=100, held=()):
-    return store.claim(connection, lease=next(LEASES), limit=limit, now=now, held=held)
-
-
-def paths(claims):
-    """The forward-paths of each claim."""
-    return [claimed.envelope.forward_paths for claimed in claims]
-
-
-def table(connection):
-    """All recipients, as the database has them."""
-    return connection.execute(select(recipient).order_by(recipient.c.queue_id, recipient.c.forward_path)).all()
-
-
-def judged(claimed, outcomes, now=NOW, host="mx.test"):
-    attempted = Attempted(host, outcomes, "> MAIL\n< 250 Ok")
-    return judge(claimed, attempted, started_at=now, ended_at=now, chance=lambda: 0)
-
-
-def all_alike(claimed, outcome):
-    return dict.fromkeys(claimed.envelope.forward_paths, outcome)
-
-
-def settled(connection, claimed, outcome, now=NOW):
-    return settle(connection, judged(claimed, all_alike(claimed, outcome), now), Identifiers(), "here.test")
-
-
-def test_a_claim_carries_all_an_attempt_must_know(connection):
-    """Envelope, content and facts of the message, and what earlier attempts left behind."""
-    queue_id = accept(connection, ("b@b.test", "a@b.test"))
-    [found] = claim(connection)
-    assert (found.queue_id, found.content_id, found.account_id) == (queue_id, queue_id, 1)
-    assert found.envelope == Envelope("me@a.test", ("a@b.test", "b@b.test"))
-    assert (found.size, found.eight_bit, found.utf8_header) == (len(CONTENT), False, False)
-    assert (found.message_id, found.accepted_at, found.destination) == ("<m@a.test>", NOW, "b.test")
-    assert found.recipients[0] == store.Waiting("a@b.test", 0, 0, None, None)
-    assert found.in_doubt_host is None
-
-
-def test_only_what_is_due_is_claimed(connection):
-    """A recipient is due from its millisecond on, and not before."""
-    accept(connection, ("you@b.test",), now=NOW + 1)
-    assert claim(connection, now=NOW) == []
-    assert paths(claim(connection, now=NOW + 1)) == [("you@b.test",)]
-
-
-def test_those_that_wait_longest_come_first(connection):
-    """With more due than a claim takes, the oldest are taken."""
-    for late in (3, 1, 2):
-        accept(connection, (f"{late}@b.test",), now=NOW + late)
-    assert sorted(paths(claim(connection, now=NOW + 9, limit=2))) == [("1@b.test",), ("2@b.test",)]
-    assert paths(claim(connection, now=NOW + 9, limit=2)) == [("3@b.test",)]
-
-
-def test_a_claim_takes_at_most_its_limit(connection):
-    """An envelope of 250 recipients is claimed in parts; nobody is in two of them."""
-    accept(connection, [f"{number}@b.test" for number in range(250)])
-    sizes, taken = [], set()
-    while found := claim(connection):
-        sizes += [len(one.recipients) for one in found]
-        taken |= {path for one in found for path in one.envelope.forward_paths}
-    assert (sizes, len(taken)) == ([100, 100, 50], 250)
-
-
-def test_one_claim_is_one_envelope_to_one_destination(connection):
-    """Different messages, blind recipients and different destinations never share a mail transaction."""
-    first = accept(connection, ("a@b.test", "b@b.test", "c@c.test"), ("blind@b.test",), ("blind2@b.test",))
-    second = accept(connection, ("a@b.test",))
-    found = {(one.queue_id, one.destination, one.envelope.forward_paths) for one in claim(connection)}
-    assert found == {
-        (first, "b.test", ("a@b.test", "b@b.test")),
-        (first, "c.test", ("c@c.test",)),
-        (first, "b.test", ("blind@b.test",)),
-        (first, "b.test", ("blind2@b.test",)),
-        (second, "b.test", ("a@b.test",)),
-    }
-
-
-def test_a_claimed_recipient_is_nobody_elses_until_its_lease_ends(connection):
-    """A dead node's work becomes due by itself, a millisecond after nothing else can."""
-    accept(connection, ("you@b.test",))
-    [mine] = claim(connection)
-    assert claim(connection, now=NOW + store.LEASE - 1) == []
-    [theirs] = claim(connection, now=NOW + store.LEASE)
-    assert theirs.lease != mine.lease
-    assert theirs.envelope == mine.envelope
-
-
-def test_nobody_claims_from_themselves(connection):
-    """A lease that ran out under its holder is not taken by the holder, and is nothing to wait for."""
-    accept(connection, ("you@b.test",))
-    [mine] = claim(connection)
-    later = NOW + 2 * store.LEASE
-    assert claim(connection, now=later, held={mine.lease}) == []
-    assert store.next_due(connection, {mine.lease}) is None
-    assert store.next_due(connection) == NOW + store.LEASE
-    assert paths(claim(connection, now=later)) == [("you@b.test",)]
 
 
 STALE = {
@@ -193,7 +73,8 @@ def test_a_claim_of_which_a_part_was_lost_is_stale(connection):
     """When another holds some of its recipients, it can neither mark nor settle any."""
     accept(connection, ("a@b.test", "b@b.test"))
     [mine] = claim(connection)
-    claim(connection, now=NOW + store.LEASE, limit=1)
+    other = update(recipient).where(recipient.c.forward_path == "a@b.test").values(lease=next(LEASES))
+    connection.execute(other)
     before = table(connection)
     assert store.mark_in_doubt(connection, mine, "mx.test", NOW) is False
     assert settled(connection, mine, Relayed(OK)) is False
@@ -203,7 +84,7 @@ def test_a_claim_of_which_a_part_was_lost_is_stale(connection):
 def test_a_renewed_lease_holds_on(connection):
     """It ends a lease's length after its last renewal, other claims' are not touched."""
     accept(connection, ("a@b.test",), ("b@b.test",))
-    first, second = (claim(connection, limit=1)[0] for _ in range(2))
+    first, second = (claim(connection, each=room)[0] for room in (1, 2))
     store.renew(connection, [first], NOW + 20_000)
     due = {row.forward_path: row.due_at - NOW - store.LEASE for row in table(connection)}
     assert due == {first.envelope.forward_paths[0]: 20_000, second.envelope.forward_paths[0]: 0}
@@ -263,17 +144,6 @@ def test_waiting_mail_follows_its_route(connection):
     assert {row.destination for row in table(connection)} == {"hop", "c.test"}
 
 
-def test_the_next_due_is_the_soonest_that_waits(connection):
-    """Nothing when nobody waits; the settled are not waited for."""
-    assert store.next_due(connection) is None
-    accept(connection, ("late@b.test",), now=NOW + 9)
-    accept(connection, ("soon@b.test",), now=NOW)
-    assert store.next_due(connection) == NOW
-    [soon] = claim(connection)
-    settled(connection, soon, Relayed(OK))
-    assert store.next_due(connection) == NOW + 9
-
-
 def test_an_entry_is_seen_with_the_fate_of_everyone(connection):
     """`look` tells state, reply, doubt and claim of each recipient, in the order of the envelopes."""
     queue_id = accept(connection, ("ok@b.test",), ("no@c.test",), ("late@d.test",), ("mine@e.test",))
@@ -327,21 +197,6 @@ def test_a_listing_is_newest_first_and_may_leave_out_the_settled(connection):
     assert listed(9, waiting_only=True) == [third, second]
 
 
-def test_a_claim_looks_at_no_more_than_it_must(connection):
-    """Finding what is due goes by the index of the waiting, not through the table."""
-    for held in ((), (5,)):
-        due = (
-            select(recipient.c.queue_id)
-            .where(*store._due_beside(held), recipient.c.due_at <= NOW)
-            .order_by(recipient.c.due_at)
-            .limit(9)
-        )
-        text = str(due.compile(connection, compile_kwargs={"literal_binds": True}))
-        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
-        assert len(plan) == 1, plan
-        assert "ix_recipient_due" in plan[0]
-
-
 @dataclass
 class Row:
     """A recipient in the model."""
@@ -350,6 +205,19 @@ class Row:
     lease: int | None = None
     state: str = store.QUEUED
     in_doubt: bool = False
+    # What never changes, which the table is not asked for.
+    destination: str = field(default="", compare=False)
+    transaction: tuple = field(default=(), compare=False)
+
+
+ALLOWED = {
+    "retry": (store.QUEUED,),
+    "hold": (store.QUEUED,),
+    "release": (store.HELD,),
+    "cancel": (store.QUEUED, store.HELD),
+}
+DESTINATIONS = ("b.test", "c.test", "local")
+CAP = 3
 
 
 class TwoNodes(RuleBasedStateMachine):
@@ -358,10 +226,11 @@ class TwoNodes(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.engine = sqlite_writer(Path(self.folder.name) / "database")
+        self.engine = writer_of(Path(self.folder.name) / "database")
         metadata.create_all(self.engine)
         self.now = NOW
         self.model = {}
+        self.gates = {name: [0, None] for name in DESTINATIONS}  # failures and next try
         self.nodes = [[], []]  # the claims that each believes to hold
         self.identifiers = Identifiers()
 
@@ -369,14 +238,17 @@ class TwoNodes(RuleBasedStateMachine):
         """Whatever happened, everybody is found and settled in the end, once."""
         self.now += 400 * schedule.DAY
         with self.engine.connect() as connection, connection.begin():
-            while found := claim(connection, now=self.now, limit=7):
+            for queue_id in {queue_id for (queue_id, _), row in self.model.items() if row.state == store.HELD}:
+                commands.release(connection, queue_id, None, self.now)
+            while found := claim(connection, now=self.now, each=CAP):
                 for mine in found:
+                    assert mine.unreached is None
                     for path in mine.envelope.forward_paths:
                         row = self.model[mine.queue_id, path]
-                        assert row.state == store.QUEUED, "it came back"
+                        assert row.state in (store.QUEUED, store.HELD), "it came back"
                         row.state = store.RELAYED
                     assert settled(connection, mine, Relayed(OK), self.now)
-        assert all(row.state != store.QUEUED for row in self.model.values()), "somebody was lost"
+        assert all(row.state in (store.RELAYED, store.FAILED) for row in self.model.values()), "somebody was lost"
         self.engine.dispose()
         self.folder.cleanup()
 
@@ -388,35 +260,80 @@ class TwoNodes(RuleBasedStateMachine):
     def pick(self, node, data):
         return data.draw(st.sampled_from(self.nodes[node]))
 
-    @rule(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3), late=st.integers(0, 2))
-    def put(self, sizes, late):
+    @rule(
+        sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+        late=st.integers(0, 2),
+        destination=st.sampled_from(DESTINATIONS),
+        account_id=st.integers(1, 4),
+    )
+    def put(self, sizes, late, destination, account_id):
         queue_id, due_at = next(QUEUE_IDS), self.now + late * 30_000
-        envelopes = [[f"{at}.{number}@b.test" for number in range(size)] for at, size in enumerate(sizes)]
+        envelopes = [[f"{at}.{number}@{destination}" for number in range(size)] for at, size in enumerate(sizes)]
+        rows = rows_of(queue_id, *envelopes, now=due_at, reverse_path=None, account_id=account_id)
         with self.engine.connect() as connection, connection.begin():
-            insert(connection, rows_of(queue_id, *envelopes, now=due_at, reverse_path=None))
-        self.model |= {(queue_id, path): Row(due_at) for paths in envelopes for path in paths}
+            insert(connection, rows)
+        self.model |= {
+            (queue_id, path): Row(due_at, destination=destination, transaction=(queue_id, at))
+            for at, paths in enumerate(envelopes)
+            for path in paths
+        }
 
-    @rule(node=st.integers(0, 1), limit=st.integers(1, 5))
-    def claim(self, node, limit):
-        held = {mine.lease for mine in self.nodes[node]}
-        with self.engine.connect() as connection, connection.begin():
-            found = claim(connection, now=self.now, limit=limit, held=held)
-        taken = [self.model[mine.queue_id, path] for mine in found for path in mine.envelope.forward_paths]
-        due = [
+    def in_flight(self, destination, held):
+        """Mail transactions under a lease that holds, or that the claimant is at work on."""
+        return len(
+            {
+                (row.lease, row.transaction)
+                for row in self.model.values()
+                if row.destination == destination
+                and row.state == store.QUEUED
+                and row.lease is not None
+                and (row.due_at > self.now or row.lease in held)
+            }
+        )
+
+    def due(self, destination, held, now):
+        """The rows to be had at that destination."""
+        return [
             row
             for row in self.model.values()
-            if row.state == store.QUEUED and row.due_at <= self.now and row.lease not in held
+            if row.destination == destination
+            and row.state == store.QUEUED
+            and row.due_at <= now
+            and row.lease not in held
         ]
-        assert len(taken) == min(limit, len(due))
-        assert all(any(row is one for one in due) for row in taken), "not due, or under somebody's lease"
-        assert sorted(row.due_at for row in taken) == sorted(row.due_at for row in due)[: len(taken)]
+
+    def expected(self, destination, held):
+        """How many mail transactions a claim must take there, and from among which rows."""
+        failures, next_try = self.gates[destination]
+        in_flight, due = self.in_flight(destination, held), self.due(destination, held, self.now)
+        if next_try is not None and self.now < next_try:
+            due = [] if in_flight else self.due(destination, held, self.now - shaping.PATIENCE)
+            return len({row.transaction for row in due}), due
+        room = max((1 if failures else CAP) - in_flight, 0)
+        if failures and in_flight == 1 and not room:
+            return 0, []
+        return min(room, len({row.transaction for row in due})), due
+
+    @rule(node=st.integers(0, 1))
+    def claim(self, node):
+        held = {mine.lease for mine in self.nodes[node]}
+        expected = {name: self.expected(name, held) for name in DESTINATIONS}
+        with self.engine.connect() as connection, connection.begin():
+            found = claim(connection, now=self.now, running=self.nodes[node], each=CAP, local=CAP)
+        for name, (count, due) in expected.items():
+            mine = [one for one in found if one.destination == name]
+            assert len(mine) == count, "as many as the gate lets through, and no fewer"
+            taken = [self.model[one.queue_id, path] for one in mine for path in one.envelope.forward_paths]
+            assert all(any(row is one for one in due) for row in taken), "not due, or under somebody's lease"
+            transactions = {row.transaction for row in taken}
+            assert len(taken) == sum(row.transaction in transactions for row in due), "whole mail transactions"
         for mine in found:
             for path in mine.envelope.forward_paths:
                 row = self.model[mine.queue_id, path]
                 row.lease, row.due_at = mine.lease, self.now + store.LEASE
         self.nodes[node] += found
 
-    @rule(milliseconds=st.sampled_from([1, 20_000, store.LEASE, 5 * 60_000]))
+    @rule(milliseconds=st.sampled_from([1, 1000, 20_000, store.LEASE, 5 * 60_000, shaping.PATIENCE]))
     def wait(self, milliseconds):
         self.now += milliseconds
 
@@ -429,11 +346,12 @@ class TwoNodes(RuleBasedStateMachine):
                 row.due_at = self.now + store.LEASE
 
     @precondition(lambda self: self.nodes[0] or self.nodes[1])
-    @rule(data=st.data(), outcomes=st.lists(st.sampled_from("rfdi"), min_size=3, max_size=3))
+    @rule(data=st.data(), outcomes=st.one_of(st.just("uuu"), st.text("rfdi", min_size=3, max_size=3)))
     def settle(self, data, outcomes):
         node = data.draw(st.sampled_from([node for node in (0, 1) if self.nodes[node]]))
         mine = self.pick(node, data)
         kinds = {"r": Relayed(OK), "f": Failed(NEVER), "d": Delayed(LATER), "i": Delayed(LATER, in_doubt=True)}
+        kinds["u"] = Delayed(UNREACHED)
         results = {path: kinds[kind] for path, kind in zip(mine.envelope.forward_paths, outcomes, strict=False)}
         verdicts = judged(mine, results, self.now)
         with self.engine.connect() as connection, connection.begin():
@@ -441,9 +359,54 @@ class TwoNodes(RuleBasedStateMachine):
         assert recorded == (len(self.under(mine)) == len(mine.recipients))
         self.nodes[node].remove(mine)
         if recorded:
+            self.reached(mine.destination, reached=outcomes != "uuu")
             for one in verdicts.verdicts:
                 row = self.model[mine.queue_id, one.waiting.forward_path]
                 row.state, row.due_at, row.lease, row.in_doubt = one.state, one.due_at, None, one.in_doubt
+
+    def reached(self, destination, *, reached):
+        """What an attempt found, the gate remembers."""
+        failures, next_try = self.gates[destination]
+        if reached:
+            self.gates[destination] = [0, None]
+        elif next_try is None or self.now >= next_try:
+            self.gates[destination] = [failures + 1, self.now + shaping.pause(failures + 1)]
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), order=st.sampled_from(["retry", "hold", "release", "cancel"]), whole=st.booleans())
+    def command(self, data, order, whole):
+        queue_id, path = data.draw(st.sampled_from(sorted(self.model)))
+        asked = {
+            key: row
+            for key, row in self.model.items()
+            if key == (queue_id, path) or (whole and key[0] == queue_id)
+        }
+        can = {
+            (_, one): row
+            for (_, one), row in asked.items()
+            if (row.lease is None or row.due_at <= self.now) and row.state in ALLOWED[order]
+        }
+        with self.engine.connect() as connection, connection.begin():
+            if not can:
+                with pytest.raises(commands.CannotError):
+                    self.carry_out(connection, order, queue_id, None if whole else path)
+                return
+            done = self.carry_out(connection, order, queue_id, None if whole else path)
+        assert {*done.done} == {one for _, one in can}
+        assert {*done.left} == {one for _, one in asked} - {*done.done}
+        for row in can.values():
+            row.lease = None
+            row.state = {"hold": store.HELD, "cancel": store.FAILED}.get(order, store.QUEUED)
+            if order != "hold":
+                row.due_at = self.now
+            row.in_doubt = row.in_doubt and order != "cancel"
+            if order == "retry":
+                self.gates[row.destination] = [0, None]
+
+    def carry_out(self, connection, order, queue_id, path):
+        if order == "cancel":
+            return commands.cancel(connection, queue_id, path, self.now, self.identifiers, None)
+        return commands.COMMANDS[order](connection, queue_id, path, self.now)
 
     @precondition(lambda self: self.nodes[0] or self.nodes[1])
     @rule(data=st.data())
@@ -483,6 +446,13 @@ class TwoNodes(RuleBasedStateMachine):
                 for row in table(connection)
             }
         assert found == self.model
+
+    @invariant()
+    def the_gates_are_the_model(self):
+        """Every gate that was passed has the failures and the next try that the model says."""
+        with self.engine.connect() as connection:
+            found = {name: gates.look(connection, name) for name in DESTINATIONS}
+        assert all([one.failures, one.next_try] == self.gates[name] for name, one in found.items() if one)
 
     @invariant()
     def nobody_is_held_twice(self):

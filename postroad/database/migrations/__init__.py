@@ -4,6 +4,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+# A number of ours among all users of the server's advisory locks.
+ADVISORY_LOCK = 0x706F7374726F6164
+
 
 def upgrade(engine: Engine) -> None:
     """Bring the database to the newest schema, in one transaction."""
@@ -13,5 +16,7 @@ def upgrade(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":  # one node migrates, the others wait for it
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

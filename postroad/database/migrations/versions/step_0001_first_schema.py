@@ -17,6 +17,8 @@ def upgrade() -> None:
     _contents()
     _mailboxes()
     _queue()
+    _paths_through_the_queue()
+    _destinations()
     _records()
 
 
@@ -48,7 +50,7 @@ def _accounts() -> None:
 def _contents() -> None:
     op.create_table(
         "content",
-        sa.Column("content_id", ID, nullable=False),
+        sa.Column("content_id", ID, autoincrement=False, nullable=False),
         sa.Column("account_id", ID, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("header_size", sa.Integer(), nullable=False),
@@ -65,6 +67,11 @@ def _contents() -> None:
         sa.Column("account_id", ID, nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("content_id", "ordinal", name=op.f("pk_content_chunk")),
+    )
+    op.create_table(
+        "loose_content",
+        sa.Column("content_id", ID, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("content_id", name=op.f("pk_loose_content")),
     )
 
 
@@ -83,6 +90,7 @@ def _mailboxes() -> None:
         sa.PrimaryKeyConstraint("account_id", "gmail_id", name=op.f("pk_message")),
     )
     op.create_index(op.f("ix_message_account_id_thread_id"), "message", ["account_id", "thread_id"], unique=False)
+    op.create_index(op.f("ix_message_content_id"), "message", ["content_id"], unique=False)
     op.create_index("uq_message_delivery", "message", ["account_id", "queue_id", "forward_path"], unique=True)
     op.create_table(
         "message_label",
@@ -97,13 +105,14 @@ def _mailboxes() -> None:
 def _queue() -> None:
     op.create_table(
         "queue_entry",
-        sa.Column("queue_id", ID, nullable=False),
+        sa.Column("queue_id", ID, autoincrement=False, nullable=False),
         sa.Column("account_id", ID, nullable=False),
         sa.Column("content_id", ID, nullable=False),
         sa.Column("reverse_path", sa.Text(), nullable=True),
         sa.Column("accepted_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("queue_id", name=op.f("pk_queue_entry")),
     )
+    op.create_index(op.f("ix_queue_entry_content_id"), "queue_entry", ["content_id"], unique=False)
     op.create_table(
         "recipient",
         sa.Column("queue_id", ID, autoincrement=False, nullable=False),
@@ -125,6 +134,17 @@ def _queue() -> None:
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("queue_id", "forward_path", name=op.f("pk_recipient")),
     )
+
+
+def _paths_through_the_queue() -> None:
+    op.create_index(
+        "ix_recipient_destination",
+        "recipient",
+        ["destination", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
     op.create_index(
         "ix_recipient_due",
         "recipient",
@@ -133,12 +153,60 @@ def _queue() -> None:
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
     )
+    op.create_index(
+        "ix_recipient_held",
+        "recipient",
+        ["queue_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_recipient_lease",
+        "recipient",
+        ["destination", "lease"],
+        unique=False,
+        sqlite_where=sa.text("lease IS NOT NULL"),
+        postgresql_where=sa.text("lease IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_recipient_turn",
+        "recipient",
+        ["destination", "account_id", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+    op.create_index(
+        "ix_recipient_waiting",
+        "recipient",
+        ["queue_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
+
+
+def _destinations() -> None:
+    op.create_table(
+        "destination",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("cap", sa.Integer(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("next_try", sa.BigInteger(), nullable=True),
+        sa.Column("turn", ID, nullable=False),
+        sa.Column("reply_code", sa.Integer(), nullable=True),
+        sa.Column("reply_status", sa.Text(), nullable=True),
+        sa.Column("reply_text", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("destination", name=op.f("pk_destination")),
+    )
+    op.create_index(op.f("ix_destination_next_try"), "destination", ["next_try"], unique=False)
 
 
 def _records() -> None:
     op.create_table(
         "attempt",
-        sa.Column("attempt_id", ID, nullable=False),
+        sa.Column("attempt_id", ID, autoincrement=False, nullable=False),
         sa.Column("queue_id", ID, nullable=False),
         sa.Column("account_id", ID, nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),

@@ -1,0 +1,122 @@
+"""(e) What a message costs while many others wait: queues filled by the package's own functions."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bench.figures import Row, interleaved, metered
+from bench.foreign import CONNECTIONS
+from bench.load import Sender
+from bench.postroad_server import AUTHOR, RECIPIENT, Postroad, message, running_postroad
+from bench.sections import Field
+from postroad.database import content as contents
+from postroad.database.commit import Rows, insert
+from postroad.database.engine import Database
+from postroad.database.identifiers import Identifiers
+from postroad.database.schema import recipient
+from postroad.mail.envelope import Envelope
+from postroad.mailbox import messages
+from postroad.oauth import accounts
+from postroad.queue import store
+
+BATCH = 2000
+# They wait for an hour: longer than any measurement, shorter than what the queue takes for a clock gone back.
+WAIT = 3_600_000
+
+
+def fill(folder: Path, entries: int, destination: str, tell: Callable[[str], None]) -> None:
+    """Put so many messages that wait for `destination` into the database of a stopped server."""
+    database = Database(folder, floor=0)
+    try:
+        identifiers, now = Identifiers(), time.time_ns() // 1_000_000
+        owner = database.look(lambda connection: accounts.named(connection, AUTHOR)).account_id
+        for begun in range(0, entries, BATCH):
+            batch = [
+                _waiting(identifiers.next(now), owner, destination, now)
+                for _ in range(min(BATCH, entries - begun))
+            ]
+            database.submit(lambda connection, batch=batch: insert(connection, _merged(batch))).result()
+            if begun % (BATCH * 25) == 0:
+                tell(f"  filling: {begun:,} of {entries:,}")
+    finally:
+        database.close()
+
+
+def _waiting(queue_id: int, account_id: int, destination: str, now: int) -> Rows:
+    """The rows of one accepted message, but that its recipient is not due yet."""
+    octets = message()
+    facts: dict[str, object] = {
+        "size": len(octets),
+        "header_size": octets.index(b"\r\n\r\n") + 2,
+        "longest_line": 998,
+        "eight_bit": False,
+        "utf8_header": False,
+        "message_id": "<1@bench.test>",
+    }
+    copy = messages.Stored(account_id, queue_id, queue_id, queue_id, (), len(octets), now, messages.SENT)
+    envelope = Envelope(AUTHOR, (RECIPIENT,))
+    rows = {
+        **contents.rows(queue_id, account_id, [octets], facts),
+        **messages.rows(copy),
+        **store.put(queue_id, account_id, queue_id, [envelope], lambda _: destination, now),
+    }
+    later = [{**row, "due_at": now + WAIT, "attempts": 1} for row in rows[recipient]]
+    return {**rows, recipient: later}
+
+
+def _merged(batch: list[Rows]) -> Rows:
+    return {table: [row for rows in batch for row in rows[table]] for table in batch[0]}
+
+
+def depth(field: Field) -> Iterator[Row]:
+    """Accept and relay beside queues of each depth, in turn; processor time, as it is the steadier figure."""
+    with ExitStack() as stack:
+        servers = {queued: _filled(field, stack, queued) for queued in field.extent.queued}
+        wall: dict[str, list[float]] = {f"{queued:,} queued": [] for queued in servers}
+        sides = {
+            f"{queued:,} queued": _cost(field, postroad, load, wall[f"{queued:,} queued"])
+            for queued, (postroad, load) in servers.items()
+        }
+        for measure in sides.values():
+            measure()
+        for seconds in wall.values():
+            seconds.clear()
+        field.tell("(e) processor time of an accepted and relayed message, in microseconds")
+        found = interleaved(field.extent.rounds, sides, field.tell)
+    shallow = f"{field.extent.queued[0]:,} queued"
+    for name, values in found.items():
+        yield _row(f"processor time beside {name}", shallow, values, found[shallow])
+        yield _row(f"elapsed time beside {name}", shallow, wall[name], wall[shallow])
+
+
+def _row(name: str, shallow: str, values: list[float], basis: list[float]) -> Row:
+    if values is basis:
+        return Row(name, "us/message", median(values))
+    return Row(name, "us/message", median(values), median(basis), f"beside {shallow}", more_is_better=False)
+
+
+def _filled(field: Field, stack: ExitStack, queued: int) -> tuple[Postroad, Sender]:
+    """A server whose queue holds so many. It runs once before, so that its database is there."""
+    folder = field.folder / f"depth-{queued}"
+    with running_postroad(folder, field.sink.port):
+        pass
+    fill(folder, queued, f"127.0.0.1:{field.sink.port}", field.tell)
+    postroad = stack.enter_context(running_postroad(folder, field.sink.port))
+    return postroad, postroad.sender(message(), CONNECTIONS)
+
+
+def _cost(field: Field, postroad: Postroad, load: Sender, wall: list[float]) -> Callable[[], float]:
+    each, costs = field.extent.each, list[float]()
+
+    def send() -> float:
+        wall.append(field.sink.seconds_until(each, partial(load.send, each)) / each * 1e6)
+        return wall[-1]
+
+    def measure() -> float:
+        metered(send, postroad.cpu_seconds, each, costs)()
+        return costs[-1]
+
+    return measure

@@ -1,0 +1,115 @@
+"""What is counted, by Prometheus' conventions. Fed where mail events are logged, and by the committer.
+
+No label holds a recipient, an address or anything a client wrote: each label has a few values, known beforehand.
+What can be asked when somebody looks (what waits, the disk) is not counted here but asked then: `State`.
+"""
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+# Seconds. Accepting is one sync: from a fast disk's half millisecond to a slow one's second.
+_ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Up to the 10 minutes that the reply to the final dot may take (RFC 5321 section 4.5.3.2.6).
+_ATTEMPT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
+_UNIT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+_registry = CollectorRegistry()
+ProcessCollector(registry=_registry)
+
+
+def _counter(name: str, help_: str, *labels: str) -> Counter:
+    return Counter(f"postroad_{name}", help_, labels, registry=_registry)
+
+
+def _histogram(name: str, help_: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(f"postroad_{name}", help_, buckets=buckets, registry=_registry)
+
+
+ACCEPTED_MESSAGES = _counter("accepted_messages", "Messages accepted from authors.")
+ACCEPTED_BYTES = _counter("accepted_bytes", "Octets of the messages accepted.")
+ACCEPTED_RECIPIENTS = _counter("accepted_recipients", "Recipients of the messages accepted.")
+ACCEPT_SECONDS = _histogram("accept_seconds", "From the whole request to the sync, if accepted.", _ACCEPT_BUCKETS)
+REFUSED_REQUESTS = _counter("refused_requests", "Requests refused, by the kind of refusal.", "answer")
+TRIED_RECIPIENTS = _counter("tried_recipients", "Recipients tried: relayed, delayed or failed.", "outcome")
+ATTEMPT_SECONDS = _histogram("attempt_seconds", "From claim to outcome of one attempt.", _ATTEMPT_BUCKETS)
+REPORTS = _counter("reports", "Reports queued for authors, about failed or delayed recipients.", "about")
+LOST_LEASES = _counter("lost_leases", "Attempts that took longer than their lease.")
+FAULTS = _counter("faults", "Failures of Postroad itself; the log has each.")
+COMMIT_UNITS = _histogram("commit_units", "Units of work in one synced transaction.", _UNIT_BUCKETS)
+PRUNED = _counter("pruned", "Rows removed because their time to be kept is over.", "what")
+
+for _outcome in ("relayed", "delayed", "failed"):
+    TRIED_RECIPIENTS.labels(_outcome)
+for _about in ("failed", "delayed"):
+    REPORTS.labels(_about)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was found when somebody looked. `None` and what is missing are left out of the answer.
+
+    `waiting`: recipients by state; `oldest_seconds`: since the one waiting longest was accepted, 0 for none.
+    """
+
+    database: str
+    trusted: bool
+    free: int | None = None
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    oldest_seconds: float | None = None
+
+
+def exposition(state: State) -> bytes:
+    """Everything, in Prometheus' text format."""
+    found = CollectorRegistry()
+    found.register(_Found(state))
+    return generate_latest(_registry) + generate_latest(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A collector of what was found this once."""
+
+    state: State
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges."""
+        state = self.state
+        yield _build(state.database)
+        yield _gauge("storage_trusted", "1 until storage fails; then 0 until a restart.", float(state.trusted))
+        if state.free is not None:
+            yield _gauge("storage_free_bytes", "Octets free where the database is.", state.free)
+        if state.oldest_seconds is not None:
+            yield _waiting(state.waiting)
+            yield _gauge("queue_oldest_seconds", "Age of the message waiting longest.", state.oldest_seconds)
+
+
+def _gauge(name: str, help_: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"postroad_{name}", help_, value=value)
+
+
+def _waiting(waiting: Mapping[str, int]) -> Metric:
+    found = GaugeMetricFamily("postroad_queue_recipients", "Recipients that wait, by state.", labels=["state"])
+    for state, count in waiting.items():
+        found.add_metric([state], count)
+    return found
+
+
+def _build(database: str) -> Metric:
+    labels = {"version": version("postroad"), "python": platform.python_version(), "database": database}
+    found = GaugeMetricFamily("postroad_build_info", "Always 1; the labels tell.", labels=list(labels))
+    found.add_metric(list(labels.values()), 1)
+    return found

@@ -1,0 +1,90 @@
+"""What is counted, and how it is written."""
+
+import re
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from postroad import maillog, metrics, refusals
+from postroad.mail.reply import Reply
+
+OK = Reply(250, "2.0.0", "Ok")
+HEALTHY = metrics.State("sqlite", trusted=True)
+
+
+def value(name: str, found=HEALTHY, **labels) -> float | None:
+    """The value of one sample; None when there is none."""
+    for family in text_string_to_metric_families(metrics.exposition(found).decode()):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return None
+
+
+EVENTS = [
+    (lambda: maillog.accepted(1, "a@a.test", 700, 3, 0.004), {}, "accepted_messages_total", 1),
+    (lambda: maillog.accepted(1, "a@a.test", 700, 3, 0.004), {}, "accepted_bytes_total", 700),
+    (lambda: maillog.accepted(1, "a@a.test", 700, 3, 0.004), {}, "accepted_recipients_total", 3),
+    (lambda: maillog.accepted(1, "a@a.test", 700, 3, 0.004), {"le": "0.005"}, "accept_seconds_bucket", 1),
+    (lambda: maillog.accepted(1, "a@a.test", 700, 3, 0.004), {"le": "0.0025"}, "accept_seconds_bucket", 0),
+    (lambda: maillog.refused(refusals.RawMissing(), "/"), {"answer": "RawMissing"}, "refused_requests_total", 1),
+    (lambda: maillog.attempted(1, "b@b.test", "relayed", OK), {"outcome": "relayed"}, "tried_recipients_total", 1),
+    (lambda: maillog.attempted(1, "b@b.test", "queued", OK), {"outcome": "delayed"}, "tried_recipients_total", 1),
+    (lambda: maillog.attempted(1, None, "failed", OK), {"outcome": "failed"}, "tried_recipients_total", 1),
+    (lambda: maillog.tried(0.2), {}, "attempt_seconds_count", 1),
+    (lambda: maillog.reported(1, "failed"), {"about": "failed"}, "reports_total", 1),
+    (lambda: maillog.pruned("messages", 12), {"what": "messages"}, "pruned_total", 12),
+    (lambda: maillog.lost_lease(1), {}, "lost_leases_total", 1),
+    (lambda: maillog.broke_down(ValueError("x")), {}, "faults_total", 1),
+]
+
+
+@pytest.mark.parametrize(("event", "labels", "name", "more"), EVENTS)
+def test_each_event_of_the_mail_log_is_counted(event, labels, name, more):
+    """What is logged is counted by the same call."""
+    before = value(f"postroad_{name}", **labels) or 0
+    event()
+    assert value(f"postroad_{name}", **labels) == before + more
+
+
+def test_what_was_found_is_shown():
+    """The gauges are what was found this once."""
+    state = metrics.State("sqlite", trusted=False, free=77, waiting={"due": 2, "later": 1}, oldest_seconds=1.5)
+    assert value("postroad_storage_trusted", state) == 0
+    assert value("postroad_storage_free_bytes", state) == 77
+    assert value("postroad_queue_recipients", state, state="due") == 2
+    assert value("postroad_queue_recipients", state, state="later") == 1
+    assert value("postroad_queue_oldest_seconds", state) == 1.5
+
+
+def test_what_could_not_be_asked_is_left_out():
+    """An unknown number is absent, not nought."""
+    state = metrics.State("postgresql", trusted=True)
+    assert value("postroad_storage_free_bytes", state) is None
+    assert value("postroad_queue_oldest_seconds", state) is None
+    assert value("postroad_storage_trusted", state) == 1
+
+
+def test_names_follow_the_conventions():
+    """Names have our prefix and a base unit where there is one, counters end in _total, all have a help."""
+    for family in text_string_to_metric_families(metrics.exposition(HEALTHY).decode()):
+        assert family.documentation
+        if not family.name.startswith("process_"):
+            assert re.fullmatch(r"postroad_[a-z]+(_[a-z]+)*", family.name)
+        assert not re.search(r"octets|milli|_ms\b", family.name)
+
+
+def test_no_label_can_hold_what_a_client_wrote():
+    """The labels of all metrics are these, and an address in an event is in none."""
+    maillog.accepted(1, "canary@a.test", 1, 1, 0.1)
+    maillog.attempted(1, "canary@b.test", "relayed", Reply(250, "2.0.0", "canary"))
+    maillog.refused(refusals.NotFound("canary"), "/canary")
+    text = metrics.exposition(HEALTHY).decode()
+    labels = {
+        name
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        for name in sample.labels
+    }
+    assert labels == {"answer", "outcome", "about", "what", "le", "version", "python", "database"}
+    assert "canary" not in text

@@ -1,0 +1,96 @@
+"""Kill -9 at random moments under load, again and again on the same data folder; then drain and judge."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.running import Server
+from tests.smtp_sink import Sink
+from tests.torture.journal import Journal
+from tests.torture.judge import Verdict, judge
+from tests.torture.lives import drain, forget, found, journalling_sink, life, ready, send_all, stop
+
+CONNECTIONS = 4
+LETTERS_EACH = 8
+# A start takes about a second: some kills fall into it, while the last life's work is being recovered.
+ONE_EARLY_IN, EARLY_SECONDS = 10, 1.5
+# The longest pause between the event a kill waits for and the kill.
+PAUSE_SECONDS = 0.02
+# When an event never comes (all was sent), the kill comes all the same.
+PATIENCE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When to kill: so many seconds after the start, or `pause` after the nth `event` of this life."""
+
+    early: float | None
+    event: str
+    nth: int
+    pause: float
+
+
+def plan(seed: int, number: int) -> Plan:
+    """The plan of a life: the same for the same seed."""
+    chance = random.Random(f"{seed}/{number}")
+    early = chance.uniform(0, EARLY_SECONDS) if not chance.randrange(ONE_EARLY_IN) else None
+    event = chance.choice(("attempted", "acked", "received"))
+    return Plan(early, event, chance.randint(1, CONNECTIONS * LETTERS_EACH), chance.uniform(0, PAUSE_SECONDS))
+
+
+def campaign(folder: Path, *, kills: int, seed: int, progress: Callable[[Journal], None]) -> Verdict:
+    """Kill until `kills` are done, those of an interrupted campaign in this folder included; then judge."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, file = folder / "data", folder / "journal"
+    journal = Journal(file)
+    try:
+        with journalling_sink(journal) as sink:
+            token = _token(folder, lambda: found(data, sink))
+            while journal.counts["killed"] < kills:
+                _one_life(data, sink, journal, token, seed)
+                progress(journal)
+            with life(data, sink) as server:
+                assert ready(server), server.log[-2000:]
+                assert drain(server)
+                assert stop(server) == 0
+            forget(sink)
+    finally:
+        journal.close()
+    return judge(file, data)
+
+
+def _token(folder: Path, issue: Callable[[], str]) -> str:
+    file = folder / "token"
+    if not file.exists():
+        file.write_text(issue())
+    return file.read_text()
+
+
+def _one_life(data: Path, sink: Sink, journal: Journal, token: str, seed: int) -> None:
+    planned = plan(seed, journal.life)
+    with life(data, sink) as server:
+        if planned.early is None:
+            assert ready(server), f"it did not start again: {server.log[-2000:]}"
+            _kill_under_load(server, journal, token, planned, seed)
+        else:
+            time.sleep(planned.early)
+            server.kill()
+    forget(sink)
+    journal.note("killed")
+    journal.life += 1
+
+
+def _kill_under_load(server: Server, journal: Journal, token: str, planned: Plan, seed: int) -> None:
+    names = [f"canary-{seed}-{journal.life}-{n}" for n in range(CONNECTIONS * LETTERS_EACH)]
+    shares = [names[one::CONNECTIONS] for one in range(CONNECTIONS)]
+    target = journal.counts[planned.event] + planned.nth
+    loading = threading.Thread(target=send_all, args=(server, journal, token, shares))
+    loading.start()
+    journal.wait_for(lambda: journal.counts[planned.event] >= target, PATIENCE_SECONDS)
+    time.sleep(planned.pause)
+    assert server.process.poll() is None, f"it died by itself: {server.log[-2000:]}"
+    server.kill()
+    loading.join()
