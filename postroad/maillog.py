@@ -72,8 +72,8 @@ def broke_down(error: BaseException) -> None:
 
 
 def storage_failed(cause: str) -> None:
-    """Storage is trusted no more: new mail is refused and delivery stops until a restart."""
-    _log.critical("storage failed", cause=cause, cure="mend the disk, restart; the file is checked at start")
+    """The queue could not be read or written; `cause` says why and what to do."""
+    _log.critical("storage failed", cause=cause)
 
 
 def serving(address: str) -> None:

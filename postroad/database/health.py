@@ -17,6 +17,9 @@ SQLITE_FULL = 13
 _UNTRUSTWORTHY = {11, 10, 14, 26}
 
 
+_MEND = "mend the disk and restart, the file is checked at start"
+
+
 class Health:
     """The latch and the floor of free octets of a database on the file system at `folder`.
 
@@ -51,9 +54,7 @@ class Health:
     def refuse_unless_trusted(self) -> None:
         """Raise `StorageUnhealthy` when latched."""
         if not self.trusted:
-            raise refusals.StorageUnhealthy(
-                f"storage failed: {self.cause}; mend the disk and restart, the file is checked at start"
-            )
+            raise refusals.StorageUnhealthy(f"storage failed: {self.cause}; {_MEND}")
 
     def refuse_unless_roomy(self, size: int) -> None:
         """Raise `StorageUnhealthy` when latched, or when `size` more octets would go below the floor."""
@@ -69,9 +70,17 @@ class Health:
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
         if code in _UNTRUSTWORTHY:
             self.latch(_words(error))
-        if code in _UNTRUSTWORTHY or code == SQLITE_FULL or _is_servers(error):
-            return refusals.StorageUnhealthy(f"storage failed: {_words(error)}")
-        return error
+        cure = _cure(code, error)
+        return refusals.StorageUnhealthy(f"storage failed: {_words(error)}; {cure}") if cure else error
+
+
+def _cure(code: int, error: BaseException) -> str:
+    """What the operator can do; "" for an error that is not the storage's."""
+    if code in _UNTRUSTWORTHY:
+        return _MEND
+    if code == SQLITE_FULL:
+        return "free some space, nothing needs a restart"
+    return "see to the database server, nothing here needs a restart" if _is_servers(error) else ""
 
 
 def _words(error: BaseException) -> str:
