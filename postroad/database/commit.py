@@ -46,15 +46,23 @@ def insert(connection: Connection, rows: Rows) -> None:
 
 
 class Committer:
-    """The only writer of a database. Thread-safe; `close` commits what was submitted before it."""
+    """The only writer of a database. Thread-safe; `close` commits what was submitted before it.
+
+    `announce` is called within a transaction that brings new mail, `committed` after each, with nobody waiting.
+    """
 
     def __init__(
-        self, engine: Engine, health: Health, announce: Callable[[Connection], None] = lambda _: None
+        self,
+        engine: Engine,
+        health: Health,
+        announce: Callable[[Connection], None] = lambda _: None,
+        committed: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         self.commits = 0
         self._health = health
         self._engine = engine
         self._announce = announce
+        self._committed = committed
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
@@ -124,6 +132,7 @@ class Committer:
         else:
             for waiting, result in zip(batch, results, strict=True):
                 waiting.future.set_result(result)
+            self._committed(connection)
 
     def _together(self, batch: list[_Waiting], connection: Connection) -> list[Any]:
         merged: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)

@@ -32,7 +32,7 @@ class Database:
         self.alone = not url
         self.health = self._store.health
         self._threads = ThreadPoolExecutor(READERS, "reader")
-        self._committer = Committer(self._store.writer, self.health, self._store.announce)
+        self._committer = Committer(self._store.writer, self.health, self._store.announce, self._store.committed)
         self.commit = self._committer.commit
         self.insert = self._committer.insert
         self.submit = self._committer.submit

@@ -67,7 +67,7 @@ class Health:
 
     def translate(self, error: BaseException) -> BaseException:
         """What a failed statement means: a `StorageUnhealthy` for a bad disk or no room, else itself."""
-        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
         if code in _UNTRUSTWORTHY:
             self.latch(_words(error))
         cure = _cure(code, error)

@@ -48,7 +48,7 @@ def _engine(url: str, size: int, *, options: str, isolation: str) -> Engine:
 
 
 class DriverMissingError(Failure):
-    """PostgreSQL needs psycopg: pip install 'postroad[postgres]'"""  # noqa: D400 - the docstring is the message
+    """PostgreSQL needs psycopg: install Postroad with its extra 'postgres'"""  # noqa: D400 - the docstring is the message
 
 
 class UnreachableError(Failure):
@@ -81,6 +81,9 @@ class Server:
     def announce(self, connection: Connection) -> None:
         """Tell the nodes that listen, when this transaction commits, that new mail is in the queue."""
         connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+    def committed(self, connection: Connection) -> None:
+        """Nothing to do: the server looks after its log itself."""
 
     def close(self) -> None:
         """Give back the connections."""

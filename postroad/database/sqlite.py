@@ -16,6 +16,10 @@ from postroad.refusals import Failure
 BUSY_TIMEOUT_MS = 10_000
 FILE = "postroad.sqlite3"
 CLOSED_CLEANLY = "closed-cleanly"
+# A checkpoint after so many commits, and after every few while the write-ahead log is larger than it need be.
+COMMITS_PER_CHECKPOINT = 64
+COMMITS_WHEN_LARGE = 8
+WAL_LIMIT = 16 << 20
 
 
 class DamagedDatabaseError(Failure):
@@ -56,7 +60,15 @@ def writer_of(file: Path) -> Engine:
         poolclass=StaticPool,
         connect_args={"check_same_thread": False},
     )
-    _pragmas(engine, "journal_mode=WAL", "synchronous=FULL", "temp_store=MEMORY", "foreign_keys=ON")
+    _pragmas(
+        engine,
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "wal_autocheckpoint=0",
+        f"journal_size_limit={WAL_LIMIT}",
+        "temp_store=MEMORY",
+        "foreign_keys=ON",
+    )
     _begin_immediate(engine)
     return engine
 
@@ -81,6 +93,8 @@ class File:
 
     def __init__(self, folder: Path, *, floor: int, readers: int) -> None:
         self._file = folder / FILE
+        self._wal = folder / f"{FILE}-wal"
+        self._commits = 0
         self._closed_cleanly = folder / CLOSED_CLEANLY
         self.health = Health(folder, floor)
         self.writer = writer_of(self._file)
@@ -110,6 +124,21 @@ class File:
 
     def announce(self, connection: Connection) -> None:
         """New mail is in the queue: nobody else can be waiting for it."""
+
+    def committed(self, connection: Connection) -> None:
+        """Checkpoint when it is time. By ourselves, as SQLite keeps the failure of an automatic one to itself."""
+        self._commits += 1
+        if self._commits % COMMITS_PER_CHECKPOINT == 0 or (
+            self._commits % COMMITS_WHEN_LARGE == 0 and self._wal.stat().st_size > WAL_LIMIT
+        ):
+            self._checkpoint(connection)
+
+    def _checkpoint(self, connection: Connection) -> None:
+        raw: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction first
+        try:
+            raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except module().DatabaseError as error:
+            self.health.translate(error)  # latches, when the disk is to blame; the log still has everything
 
     def close(self) -> None:
         """Readers go first, so that the writer does the last checkpoint."""

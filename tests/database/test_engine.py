@@ -12,7 +12,8 @@ from postroad import refusals
 from postroad.database import facts
 from postroad.database.content import rows
 from postroad.database.engine import READERS, Database
-from postroad.database.sqlite import CLOSED_CLEANLY, FILE, DamagedDatabaseError
+from postroad.database.schema import fact
+from postroad.database.sqlite import CLOSED_CLEANLY, COMMITS_PER_CHECKPOINT, FILE, DamagedDatabaseError
 
 PAGE = 4096
 FACTS = {
@@ -160,3 +161,12 @@ def test_a_clean_stop_leaves_one_file(tmp_path):
     """The writer closes last and checkpoints, so that the file alone is a backup."""
     filled(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {FILE, CLOSED_CLEANLY}
+
+
+def test_the_writer_checkpoints_now_and_then(tmp_path):
+    """After so many commits what was written is in the database file itself, while the server goes on."""
+    with closing(Database(tmp_path, floor=0)) as database:
+        for number in range(COMMITS_PER_CHECKPOINT + 1):
+            rows = [{"name": f"canary-{number}", "value": "x"}]
+            database.submit(lambda connection, rows=rows: connection.execute(fact.insert(), rows)).result()
+        assert b"canary-0" in (tmp_path / FILE).read_bytes()

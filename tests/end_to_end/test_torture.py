@@ -73,7 +73,6 @@ def test_a_full_disk_stops_acceptance_until_there_is_room(bench):
     assert run.verdict.good, str(run.verdict)
 
 
-@pytest.mark.xfail(strict=True, reason="SQLite keeps a failed automatic checkpoint to itself")
 def test_an_input_output_error_in_a_checkpoint_stops_acceptance(bench):
     """A checkpoint's failed sync is an EIO like any other: 503 until a restart."""
     run = bench.failed_checkpoint()
