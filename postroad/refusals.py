@@ -4,13 +4,14 @@ A refusal carries `why`: one line for the operator's log that names the cause (w
 It never names a secret. How a refusal looks on the wire is a table in `web/errors.py`.
 
     Refusal
-    ├── CredentialMissing, CredentialInvalid          who are you?
-    ├── ScopeInsufficient, DelegationDenied           you may not
+    ├── CredentialMissing, CredentialInvalid                        who are you?
+    ├── ScopeInsufficient, DelegationDenied                         you may not
     ├── RawMissing, BadBase64, BadJSON, UnknownMember, NotAMessage, WrongType   the request
-    ├── UnsupportedMediaType, LengthRequired, BodyTooLarge, BodyTooSlow         its body
-    ├── RecipientMissing, TooManyRecipients, InvalidHeader, InvalidMessage      the message
-    ├── ThreadIdInvalid, ThreadNotFound               the thread
-    └── StorageUnhealthy, Draining                    not now
+    ├── IdInvalid, MaxResultsInvalid, NotFound, NotServed           what it asks for
+    ├── UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow, BodyCutShort   its body
+    ├── RecipientMissing, TooManyRecipients, InvalidHeader, InvalidMessage   the message
+    ├── ThreadIdInvalid                                             its thread
+    └── StorageUnhealthy, Draining                                  not now
 """
 
 

@@ -163,7 +163,7 @@ def prepare(author: str, submitted: bytes | bytearray, policy: Policy, gmail_id:
         recipients=found,
         longest_line=transmission.longest_line(parsed.content, at_least=transmission.LINE_LIMIT),
         eight_bit=transmission.is_eight_bit(made.rest),
-        utf8_header=transmission.is_eight_bit(made.header_section),
+        utf8_header=transmission.headers_need_smtputf8(made.header_section),
         message_id=parsed.text("Message-ID") if parsed.first("Message-ID") else f"<{queue_id}@{policy.hostname}>",
     )
 

@@ -128,17 +128,19 @@ class File:
     def committed(self, connection: Connection) -> None:
         """Checkpoint when it is time. By ourselves, as SQLite keeps the failure of an automatic one to itself."""
         self._commits += 1
-        if self._commits % COMMITS_PER_CHECKPOINT == 0 or (
-            self._commits % COMMITS_WHEN_LARGE == 0 and self._wal.stat().st_size > WAL_LIMIT
-        ):
-            self._checkpoint(connection)
-
-    def _checkpoint(self, connection: Connection) -> None:
-        raw: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction first
         try:
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if self._checkpoint_is_due():
+                raw: Any = connection.connection.driver_connection  # SQLAlchemy would begin a transaction first
+                raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except OSError as error:
+            self.health.latch(str(error))
         except module().DatabaseError as error:
             self.health.translate(error)  # latches, when the disk is to blame; the log still has everything
+
+    def _checkpoint_is_due(self) -> bool:
+        if self._commits % COMMITS_PER_CHECKPOINT == 0:
+            return True
+        return self._commits % COMMITS_WHEN_LARGE == 0 and self._wal.stat().st_size > WAL_LIMIT
 
     def close(self) -> None:
         """Readers go first, so that the writer does the last checkpoint."""

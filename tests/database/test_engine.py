@@ -13,7 +13,13 @@ from postroad.database import facts
 from postroad.database.content import rows
 from postroad.database.engine import READERS, Database
 from postroad.database.schema import fact
-from postroad.database.sqlite import CLOSED_CLEANLY, COMMITS_PER_CHECKPOINT, FILE, DamagedDatabaseError
+from postroad.database.sqlite import (
+    CLOSED_CLEANLY,
+    COMMITS_PER_CHECKPOINT,
+    COMMITS_WHEN_LARGE,
+    FILE,
+    DamagedDatabaseError,
+)
 
 PAGE = 4096
 FACTS = {
@@ -170,3 +176,13 @@ def test_the_writer_checkpoints_now_and_then(tmp_path):
             rows = [{"name": f"canary-{number}", "value": "x"}]
             database.submit(lambda connection, rows=rows: connection.execute(fact.insert(), rows)).result()
         assert b"canary-0" in (tmp_path / FILE).read_bytes()
+
+
+def test_a_log_that_has_gone_is_the_end_of_trust(tmp_path):
+    """When the write-ahead log cannot be looked at, the writer goes on answering, and nothing more is accepted."""
+    with closing(Database(tmp_path, floor=0)) as database:
+        (tmp_path / f"{FILE}-wal").unlink()
+        for _ in range(COMMITS_WHEN_LARGE):
+            database.submit(lambda _: None).result(10)
+        with pytest.raises(refusals.StorageUnhealthy):
+            database.submit(lambda _: None).result(10)
