@@ -200,7 +200,7 @@ def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
         return
     local = {account.address for account in accounts.everyone(connection) if not account.captured}
     hop = str(house.sessions.hop) if house.sessions else LOCAL
-    store.reroute(connection, lambda path: LOCAL if path.lower() in local else hop)
+    store.reroute(connection, lambda path: LOCAL if path.lower() in local else hop, clock())
     facts.write(connection, facts.RELAY, house.relay)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Connection,
     Row,
     bindparam,
+    case,
     func,
     literal_column,
     or_,
@@ -147,11 +148,14 @@ def release_all(connection: Connection, now: int) -> None:
     connection.execute(update(recipient).where(WAITS, left_behind).values(lease=None, due_at=now))
 
 
-def reroute(connection: Connection, destination_of: Callable[[str], str]) -> None:
-    """Give every waiting recipient its destination anew, after the setting that decides it has changed."""
+def reroute(connection: Connection, destination_of: Callable[[str], str], now: int) -> None:
+    """Give every waiting recipient its destination anew, after the setting that decides it has changed.
+
+    Who gets another and is under no claim is due at once: it was the old one that had them wait.
+    """
     waiting = connection.execute(select(*RECIPIENT, recipient.c.destination).where(or_(WAITS, _IS_HELD)))
     changes = [
-        {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path, "to": destination}
+        {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path, "to": destination, "at": now}
         for row in waiting
         if (destination := destination_of(row.forward_path)) != row.destination
     ]
@@ -164,7 +168,10 @@ _REROUTE = (
     .where(
         recipient.c.queue_id == bindparam("of_queue_id"), recipient.c.forward_path == bindparam("of_forward_path")
     )
-    .values(destination=bindparam("to"))
+    .values(
+        destination=bindparam("to"),
+        due_at=case((recipient.c.lease.is_(None), bindparam("at")), else_=recipient.c.due_at),
+    )
 )
 
 

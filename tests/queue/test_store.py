@@ -14,6 +14,7 @@ from postroad.database.commit import insert
 from postroad.database.identifiers import Identifiers
 from postroad.database.schema import attempt, metadata, recipient
 from postroad.database.sqlite import writer_of
+from postroad.mail.envelope import LOCAL
 from postroad.mail.outcome import Delayed, Failed, Relayed
 from postroad.queue import commands, gates, schedule, shaping, store
 from postroad.queue.settlement import settle
@@ -133,15 +134,26 @@ def test_waiting_mail_follows_its_route(connection):
     accept(connection, ("a@b.test", "b@b.test"), ("c@c.test",))
     done = next(one for one in claim(connection) if one.destination == "c.test")
     settled(connection, done, Relayed(OK))
-    store.reroute(connection, lambda path: "local" if path.startswith("a") else "hop")
+    store.reroute(connection, lambda path: "local" if path.startswith("a") else "hop", NOW)
     assert {row.forward_path: row.destination for row in table(connection)} == {
         "a@b.test": "local",
         "b@b.test": "hop",
         "c@c.test": "c.test",
     }
-    store.reroute(connection, lambda _: "hop")
-    store.reroute(connection, lambda _: "hop")
+    store.reroute(connection, lambda _: "hop", NOW)
+    store.reroute(connection, lambda _: "hop", NOW)
     assert {row.destination for row in table(connection)} == {"hop", "c.test"}
+
+
+def test_who_gets_another_route_need_not_wait_for_it(connection):
+    """Delayed mail is due at once where it goes now; what somebody is at work on stays with them."""
+    accept(connection, ("delayed@b.test",), ("claimed@c.test",), ("same@hop",))
+    by_path = {one.envelope.forward_paths[0]: one for one in claim(connection)}
+    settled(connection, by_path["delayed@b.test"], Delayed(LATER))
+    settled(connection, by_path["same@hop"], Delayed(LATER))
+    store.reroute(connection, lambda _: "hop", NOW + 7)
+    due = {row.forward_path: row.due_at - NOW for row in table(connection)}
+    assert due == {"delayed@b.test": 7, "claimed@c.test": store.LEASE, "same@hop": 60_000}
 
 
 def test_an_entry_is_seen_with_the_fate_of_everyone(connection):
@@ -302,22 +314,24 @@ class TwoNodes(RuleBasedStateMachine):
             and row.lease not in held
         ]
 
-    def expected(self, destination, held):
-        """How many mail transactions a claim must take there, and from among which rows."""
+    def expected(self, destination, node):
+        """How many mail transactions this node's claim must take there, and from among which rows."""
         failures, next_try = self.gates[destination]
+        held = {mine.lease for mine in self.nodes[node]}
+        running = sum(mine.destination == destination and not mine.unreached for mine in self.nodes[node])
+        slots = CAP - running if destination == LOCAL else shaping.RECIPIENTS_PER_CLAIM
+        if slots <= 0:
+            return 0, []
         in_flight, due = self.in_flight(destination, held), self.due(destination, held, self.now)
         if next_try is not None and self.now < next_try:
             due = [] if in_flight else self.due(destination, held, self.now - shaping.PATIENCE)
             return len({row.transaction for row in due}), due
-        room = max((1 if failures else CAP) - in_flight, 0)
-        if failures and in_flight == 1 and not room:
-            return 0, []
+        room = min(max((1 if failures else CAP) - in_flight, 0), slots)
         return min(room, len({row.transaction for row in due})), due
 
     @rule(node=st.integers(0, 1))
     def claim(self, node):
-        held = {mine.lease for mine in self.nodes[node]}
-        expected = {name: self.expected(name, held) for name in DESTINATIONS}
+        expected = {name: self.expected(name, node) for name in DESTINATIONS}
         with self.engine.connect() as connection, connection.begin():
             found = claim(connection, now=self.now, running=self.nodes[node], each=CAP, local=CAP)
         for name, (count, due) in expected.items():
