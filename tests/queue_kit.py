@@ -81,4 +81,12 @@ def all_alike(claimed, outcome):
 
 
 def settled(connection, claimed, outcome, now=NOW):
-    return settle(connection, judged(claimed, all_alike(claimed, outcome), now), Identifiers(), "here.test")
+    [recorded] = settle(
+        connection, [judged(claimed, all_alike(claimed, outcome), now)], Identifiers(), "here.test"
+    )
+    return recorded
+
+
+def marked(connection, claimed, host="mx.test", now=NOW):
+    [good] = store.mark_in_doubt(connection, [store.Mark(claimed, host, now)])
+    return good

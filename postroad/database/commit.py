@@ -1,7 +1,8 @@
 """Group commit: one thread, one connection, many units of work in one synced transaction.
 
-While one transaction is being synced the next units gather; a sync is shared by all that came meanwhile.
-A unit's future resolves only after the commit that holds it has returned, so a result in hand is on disk.
+While one transaction is being synced the next units gather; a sync is shared by all that came meanwhile, and
+what many ask for alike is done by one statement for all of them. A unit's future resolves only after the commit
+that holds it has returned, so a result in hand is on disk.
 """
 
 import asyncio
@@ -10,39 +11,133 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Dialect, Engine, Table, bindparam
 from sqlalchemy.exc import DBAPIError
 
 from postroad import metrics, refusals
 from postroad.database.health import Health
-from postroad.database.schema import recipient
+from postroad.database.schema import metadata, recipient
 
+A = TypeVar("A")
+R = TypeVar("R")
 T = TypeVar("T")
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+# What is done in one go for all who ask for it meanwhile: a result for each argument, in their order.
+Act = Callable[[Connection, Sequence[A]], Sequence[R]]
 
 # How many units one transaction takes at most: bounds what a failing neighbour makes us do again, which is
 # to try the halves, and theirs: about twice the logarithm of this in transactions.
 UNITS_PER_COMMIT = 256
+# Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
+# this goes alone, as they are copied when they are bound.
+ROWS_PER_INSERT = 16
+BOUND_ALONE = 32 * 1024
+
+
+def insert(connection: Connection, rows: Rows) -> None:
+    """Insert all `rows`, many of a table in one statement."""
+    dialect: Callable[..., Dialect] = type(connection.dialect)
+    for table, values in rows.items():
+        for (columns, alone), group in groupby(values, key=_shape):
+            alike, size = list(group), 1 if alone else ROWS_PER_INSERT
+            for at in range(0, len(alike), size):
+                some = alike[at : at + size]
+                text, in_order = _insertion(table.name, columns, len(some), dialect)
+                connection.exec_driver_sql(text, tuple(chain.from_iterable(map(in_order, some))))
+
+
+def _shape(row: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
+    """The columns of a row, and whether it goes alone."""
+    return tuple(row), len(row.get("octets", b"")) > BOUND_ALONE
+
+
+@lru_cache(maxsize=1024)
+def _insertion(
+    name: str, columns: tuple[str, ...], rows: int, dialect: Callable[..., Dialect]
+) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
+    """The text that inserts so many rows, and what puts a row's values in its order.
+
+    Made once: to have SQLAlchemy go through every row again costs more than all that the database does.
+    """
+    table = metadata.tables[name]
+    values: list[dict[str, Any]] = [
+        {column: bindparam(f"{column}_{row}") for column in columns} for row in range(rows)
+    ]
+    style = dialect().paramstyle
+    positional = dialect(paramstyle=_POSITIONAL.get(style, style))
+    ordered = [column.name for column in table.columns if column.name in columns]
+    return str(table.insert().values(values).compile(dialect=positional)), itemgetter(*ordered)
+
+
+# PEP 249: psycopg takes values by name and by place, SQLAlchemy would give them by name.
+_POSITIONAL = {"pyformat": "format"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A unit of work, and who waits for it. `rows` alone can be merged with its neighbours' rows."""
+    """Something to be done, for whom, and the loop on which that is to be told; `None` for another thread."""
 
-    future: "Future[Any]"
-    unit: Callable[[Connection], Any] | None
-    rows: Rows
+    future: "Future[Any] | asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop | None
+    act: Act[Any, Any]
+    argument: Any
+
+    def begun(self) -> bool:
+        """Whether somebody still waits for it."""
+        if isinstance(self.future, Future):
+            return self.future.set_running_or_notify_cancel()
+        return not self.future.cancelled()
 
 
-def insert(connection: Connection, rows: Rows) -> None:
-    """Insert all `rows`, one statement a table."""
-    for table, values in rows.items():
-        if values:
-            connection.execute(table.insert(), values)
+def _each(connection: Connection, units: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+    # From a generator, as that turns StopIteration, which no asyncio future takes, into an error.
+    return list(unit(connection) for unit in units)  # noqa: C400
+
+
+def _insert_all(connection: Connection, all_rows: Sequence[Rows]) -> list[None]:
+    merged: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
+    for rows in all_rows:
+        for table, values in rows.items():
+            merged[table].extend(values)
+    insert(connection, merged)
+    return [None] * len(all_rows)
+
+
+def _tell(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
+    """Resolve the futures, those of a loop all by one call on it."""
+    answers: dict[asyncio.AbstractEventLoop | None, list[tuple[Any, Any]]] = defaultdict(list)
+    for waiting, result in zip(batch, results, strict=True):
+        answers[waiting.loop].append((waiting.future, result))
+    for loop, some in answers.items():
+        if loop is None:
+            _resolve(some)
+        else:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, some)
+
+
+def _resolve(answers: Sequence[tuple[Any, Any]]) -> None:
+    for future, result in answers:
+        if future.cancelled():
+            continue
+        if isinstance(result, _Raised):
+            future.set_exception(result.error)
+        else:
+            future.set_result(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """What a unit raised, in the place of its result."""
+
+    error: BaseException
 
 
 class Committer:
@@ -74,18 +169,28 @@ class Committer:
 
         The unit may run again: when a neighbour fails, the transaction is undone and done without it.
         """
-        return self._put(_Waiting(Future(), unit, {}))
+        future: Future[T] = Future()
+        self._put(_Waiting(future, None, _each, unit))
+        return future
 
     async def commit(self, unit: Callable[[Connection], T]) -> T:
         """Run `unit` in the next transaction and wait until it is synced.
 
         Raises whatever the unit raises, `StorageUnhealthy` when the disk fails or is full, `Draining` when closed.
         """
-        return await asyncio.wrap_future(self.submit(unit))
+        result: T = await self.together(_each, unit)
+        return result
 
     async def insert(self, rows: Rows) -> None:
         """Insert `rows` in the next transaction, together with those of others, and wait for the sync."""
-        await asyncio.wrap_future(self._put(_Waiting(Future(), None, rows)))
+        await self.together(_insert_all, rows)
+
+    async def together(self, act: Act[A, R], argument: A) -> R:
+        """Have `act` done in the next transaction, once for all arguments that are given for it meanwhile."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._put(_Waiting(future, loop, act, argument))
+        return await future
 
     def close(self) -> None:
         """Commit what is waiting, then stop. Whoever comes later is refused, as nobody would answer."""
@@ -94,19 +199,18 @@ class Committer:
             self._waiting.put(None)
         self._thread.join()
 
-    def _put(self, waiting: _Waiting) -> "Future[Any]":
+    def _put(self, waiting: _Waiting) -> None:
         with self._gate:
             if self._closed:
                 raise refusals.Draining("the database is closed")
             self._waiting.put(waiting)
-        return waiting.future
 
     def _run(self) -> None:
         with self._engine.connect() as connection:
             going_on = True
             while going_on:
                 batch, going_on = self._gather()
-                self._settle([one for one in batch if one.future.set_running_or_notify_cancel()], connection)
+                self._settle([one for one in batch if one.begun()], connection)
 
     def _gather(self) -> tuple[list[_Waiting], bool]:
         batch: list[_Waiting] = []
@@ -130,20 +234,22 @@ class Committer:
             else:
                 self._blame(batch, connection, error)
         else:
-            for waiting, result in zip(batch, results, strict=True):
-                waiting.future.set_result(result)
+            _tell(batch, results)
             self._committed(connection)
 
     def _together(self, batch: list[_Waiting], connection: Connection) -> list[Any]:
-        merged: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
-        for waiting in batch:
-            for table, values in waiting.rows.items():
-                merged[table].extend(values)
+        """Do it all in one transaction: the inserts first, then act by act as they were first asked for."""
+        acts: dict[Act[Any, Any], list[int]] = {_insert_all: []}
+        for place, waiting in enumerate(batch):
+            acts.setdefault(waiting.act, []).append(place)
+        results: list[Any] = [None] * len(batch)
         with _committed_once(connection):
-            insert(connection, merged)
-            # From a generator, as that turns StopIteration, which no asyncio future takes, into an error.
-            results = list(waiting.unit(connection) if waiting.unit else None for waiting in batch)  # noqa: C400
-            if recipient in merged:
+            for act, places in acts.items():
+                if places:
+                    done = act(connection, [batch[place].argument for place in places])
+                    for place, result in zip(places, done, strict=True):
+                        results[place] = result
+            if any(recipient in batch[place].argument for place in acts[_insert_all]):
                 self._announce(connection)
         self.commits += 1
         metrics.COMMIT_UNITS.observe(len(batch))
@@ -154,8 +260,7 @@ class Committer:
         meaning = self._health.translate(error)
         storage = isinstance(meaning, refusals.StorageUnhealthy) and not self._health.goes_on
         if len(batch) == 1 or storage:
-            for waiting in batch:
-                waiting.future.set_exception(meaning)
+            _tell(batch, [_Raised(meaning)] * len(batch))
             return
         middle = len(batch) // 2
         self._settle(batch[:middle], connection)

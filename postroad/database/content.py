@@ -5,7 +5,7 @@ A body of 36 MB bound as one value costs three times its size; in rows it costs 
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from postroad.database.commit import Rows
 from postroad.database.schema import content, content_chunk
@@ -42,13 +42,14 @@ def _chunks(pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes
         yield bytes(small)
 
 
+_CHUNK = select(content_chunk.c.octets).where(
+    content_chunk.c.content_id == bindparam("of"), content_chunk.c.ordinal == bindparam("number")
+)
+
+
 def chunk(connection: Connection, content_id: int, ordinal: int) -> bytes | None:
     """One chunk, counted from 0; `None` past the last."""
-    found: bytes | None = connection.execute(
-        select(content_chunk.c.octets).where(
-            content_chunk.c.content_id == content_id, content_chunk.c.ordinal == ordinal
-        )
-    ).scalar_one_or_none()
+    found: bytes | None = connection.execute(_CHUNK, {"of": content_id, "number": ordinal}).scalar_one_or_none()
     return found
 
 

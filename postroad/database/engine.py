@@ -35,6 +35,7 @@ class Database:
         self._committer = Committer(self._store.writer, self.health, self._store.announce, self._store.committed)
         self.commit = self._committer.commit
         self.insert = self._committer.insert
+        self.together = self._committer.together
         self.submit = self._committer.submit
 
     @property

@@ -77,7 +77,7 @@ def cancel(
         judged = judge(
             claimed, Attempted("", outcomes, "= cancelled"), started_at=now, ended_at=now, chance=lambda: 0
         )
-        settle(connection, judged, identifiers, report_as or "", report=report_as is not None)
+        settle(connection, [judged], identifiers, report_as or "", report=report_as is not None)
     return done
 
 

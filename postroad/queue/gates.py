@@ -1,6 +1,6 @@
 """The gates of destinations as they are stored: locked for a claim, closed and opened by what attempts find."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Row, bindparam, func, select, update
@@ -60,13 +60,17 @@ def pass_turn(connection: Connection, name: str, turn: int) -> None:
     connection.execute(_PASS_TURN, {"name": name, "served": turn})
 
 
-def note(connection: Connection, judged: Judgement) -> None:
-    """Open the gate when the destination answered, close it (for longer) when it could not be reached."""
-    name, found = judged.claimed.destination, shaping.reached(judged.attempted)
-    if found:
-        connection.execute(_ANSWERED, {"name": name})
-    elif found is False:
-        _close(connection, name, judged)
+def note(connection: Connection, judgements: Iterable[Judgement]) -> None:
+    """Open the gates of destinations that answered, close (for longer) those that could not be reached."""
+    opened: set[str] = set()
+    for judged in judgements:
+        name, found = judged.claimed.destination, shaping.reached(judged.attempted)
+        if found and name not in opened:
+            connection.execute(_ANSWERED, {"name": name})
+            opened.add(name)
+        elif found is False:
+            _close(connection, name, judged)
+            opened.discard(name)
 
 
 def _close(connection: Connection, name: str, judged: Judgement) -> None:

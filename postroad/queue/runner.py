@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from postroad import maillog, refusals
 from postroad.database import content as contents
+from postroad.database.commit import Act
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.mail.outcome import Attempt, Attempted, Content, Delayed, Errand
@@ -50,9 +51,14 @@ class Runner:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _running: dict[asyncio.Task[None], store.Claim] = field(default_factory=dict)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _settlement: Act[Judgement, bool] = field(init=False)
     _looked_at: int = 0
     _breath: float = 0.0
     _stopping: bool = False
+
+    def __post_init__(self) -> None:
+        # One value, so that the committer sees that all settle alike.
+        self._settlement = partial(settle, identifiers=self.identifiers, hostname=self.hostname)
 
     def wake(self) -> None:
         """Something may be due."""
@@ -207,9 +213,8 @@ class Runner:
             ordinal += 1
 
     async def _mark_in_doubt(self, claimed: store.Claim, host: str) -> None:
-        now = self.clock()
-        ours = await self.database.commit(lambda connection: store.mark_in_doubt(connection, claimed, host, now))
-        if not ours:
+        mark = store.Mark(claimed, host, self.clock())
+        if not await self.database.together(store.mark_in_doubt, mark):
             raise LostLease
 
     async def _settle(self, claimed: store.Claim, attempted: Attempted, started_at: int) -> None:
@@ -235,10 +240,9 @@ class Runner:
 
     async def _record(self, judged: Judgement) -> bool:
         """Settle; when the disk is full, as soon as it is not, as what is forgotten would be sent again."""
-        unit = partial(settle, judged=judged, identifiers=self.identifiers, hostname=self.hostname)
         while True:
             try:
-                return await self.database.commit(unit)
+                return await self.database.together(self._settlement, judged)
             except refusals.StorageUnhealthy as refusal:
                 if self._stopping or not self.database.health.trusted:
                     raise

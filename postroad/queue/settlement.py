@@ -1,7 +1,7 @@
 """Settles a claim: outcomes, next try, attempt, the destination's gate and the DSN are one transaction."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, update
 
@@ -32,17 +32,24 @@ _RECORD = (
 
 
 def settle(
-    connection: Connection, judged: Judgement, identifiers: Identifiers, hostname: str, *, report: bool = True
-) -> bool:
-    """Record a judgement; false, and nothing recorded, when the lease is no longer ours."""
-    if not store.still_ours(connection, judged.claimed):
-        return False
-    connection.execute(_RECORD, [_recorded(judged, verdict) for verdict in judged.verdicts])
-    insert(connection, {attempt: [_attempt(judged, identifiers.next(judged.ended_at))]})
-    gates.note(connection, judged)
-    for rows in reports.about(connection, judged, identifiers, hostname) if report else ():
-        insert(connection, rows)
-    return True
+    connection: Connection,
+    judgements: Sequence[Judgement],
+    identifiers: Identifiers,
+    hostname: str,
+    *,
+    report: bool = True,
+) -> list[bool]:
+    """Record each judgement; false, and nothing of it recorded, where the lease is no longer ours."""
+    ours = store.still_ours(connection, [judged.claimed for judged in judgements])
+    found = [judged for judged, good in zip(judgements, ours, strict=True) if good]
+    if found:
+        connection.execute(_RECORD, [_recorded(judged, one) for judged in found for one in judged.verdicts])
+        insert(connection, {attempt: [_attempt(judged, identifiers.next(judged.ended_at)) for judged in found]})
+        gates.note(connection, found)
+    for judged in found if report else ():
+        for rows in reports.about(connection, judged, identifiers, hostname):
+            insert(connection, rows)
+    return ours
 
 
 def _recorded(judged: Judgement, verdict: Verdict) -> dict[str, object]:

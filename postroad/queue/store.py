@@ -1,18 +1,18 @@
 """The queue's rows: put, mark, renew, release, look. Plain functions on a connection; claims have their own."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     bindparam,
     case,
-    func,
     literal_column,
     or_,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -114,11 +114,32 @@ def put(
 _NEVER_TRIED = {"attempts": 0, "notices": 0}
 
 
-def mark_in_doubt(connection: Connection, claimed: Claim, host: str, now: int) -> bool:
-    """Note, before the final dot, that `host` may take the message; false when the lease is no longer ours."""
-    ours = still_ours(connection, claimed)
-    if ours:
-        connection.execute(update(recipient).where(*_under(claimed)).values(in_doubt_at=now, in_doubt_host=host))
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Before the final dot: `host` may take the message of this claim."""
+
+    claimed: Claim
+    host: str
+    now: int
+
+
+_MARK = (
+    update(recipient)
+    .where(tuple_(*RECIPIENT).in_(bindparam("these", expanding=True)))
+    .values(in_doubt_at=bindparam("at"), in_doubt_host=bindparam("host"))
+)
+
+
+def mark_in_doubt(connection: Connection, marks: Sequence[Mark]) -> list[bool]:
+    """Note each mark; false for those whose lease is no longer ours, and of these nothing is noted."""
+    ours = still_ours(connection, [mark.claimed for mark in marks])
+    hosts: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for mark, good in zip(marks, ours, strict=True):
+        if good:
+            hosts[mark.host] += _recipients(mark.claimed)
+    now = max(mark.now for mark in marks)
+    for host, these in hosts.items():
+        connection.execute(_MARK, {"these": these, "at": now, "host": host})
     return ours
 
 
@@ -138,8 +159,9 @@ def pull_in(connection: Connection, now: int) -> None:
 
 
 def release(connection: Connection, claimed: Claim, now: int) -> None:
-    """Give back what was claimed and not tried."""
-    connection.execute(update(recipient).where(*_under(claimed)).values(lease=None, due_at=now))
+    """Give back what was claimed and not tried, as far as it is still under this claim's lease."""
+    these = (tuple_(*RECIPIENT).in_(_recipients(claimed)), recipient.c.lease == claimed.lease)
+    connection.execute(update(recipient).where(*these).values(lease=None, due_at=now))
 
 
 def release_all(connection: Connection, now: int) -> None:
@@ -175,20 +197,25 @@ _REROUTE = (
 )
 
 
-def _under(claimed: Claim) -> tuple[ColumnElement[bool], ...]:
-    """What is still under this claim's lease: the fence that a claim gone stale cannot pass."""
-    paths = [waiting.forward_path for waiting in claimed.recipients]
-    return (
-        recipient.c.queue_id == claimed.queue_id,
-        recipient.c.lease == claimed.lease,
-        recipient.c.forward_path.in_(paths),
-    )
+def _recipients(claimed: Claim) -> list[tuple[int, str]]:
+    return [(claimed.queue_id, waiting.forward_path) for waiting in claimed.recipients]
 
 
-def still_ours(connection: Connection, claimed: Claim) -> bool:
-    """Whether every recipient of this claim is still under its lease."""
-    held = connection.execute(select(func.count()).select_from(recipient).where(*_under(claimed))).scalar_one()
-    return bool(held == len(claimed.recipients))
+_LEASES = (
+    select(*RECIPIENT, recipient.c.lease)
+    .where(tuple_(*RECIPIENT).in_(bindparam("these", expanding=True)), recipient.c.lease.is_not(None))
+    .with_for_update()
+)
+
+
+def still_ours(connection: Connection, claims: Sequence[Claim]) -> list[bool]:
+    """Of each claim, whether all its recipients are still under its lease: the fence no stale claim passes.
+
+    Until the end of the transaction nobody else can take them.
+    """
+    these = [one for claimed in claims for one in _recipients(claimed)]
+    leases = {(row[0], row[1]): row[2] for row in connection.execute(_LEASES, {"these": these})}
+    return [all(leases.get(one) == claimed.lease for one in _recipients(claimed)) for claimed in claims]
 
 
 @dataclass(frozen=True, slots=True)

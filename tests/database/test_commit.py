@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from postroad import refusals
 from postroad.database import facts
-from postroad.database.commit import UNITS_PER_COMMIT, _Waiting
+from postroad.database.commit import UNITS_PER_COMMIT, _insert_all, _Waiting
 from postroad.database.engine import Database
 from postroad.database.schema import fact
 from postroad.database.sqlite import CLOSED_CLEANLY
@@ -322,19 +322,21 @@ def test_a_full_disk_is_refused_and_not_latched(database):
     assert names(database) == {"a", "b", "large"}
 
 
+def inserting(database, *names):
+    """What `Database.insert` puts into the queue, asked for from this thread."""
+    waiting = _Waiting(Future(), None, _insert_all, rows(*names))
+    database._committer._put(waiting)
+    return waiting.future
+
+
 KINDS = {
     "writes": lambda database, name: database.submit(writing(name, name)),
-    "inserts": lambda database, name: database._committer._put(inserted(name)),
+    "inserts": inserting,
     "raises": lambda database, name: database.submit(raising(ValueError(name))),
     "writes, then raises": lambda database, name: database.submit(raising(ValueError(name), name)),
-    "violates a key": lambda database, name: database._committer._put(inserted(name, name)),
+    "violates a key": lambda database, name: inserting(database, name, name),
 }
 GOOD = {"writes", "inserts"}
-
-
-def inserted(*names):
-    """What `Database.insert` puts into the queue."""
-    return _Waiting(Future(), None, rows(*names))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -49,7 +49,7 @@ def reports(connection, now):
 
 def settled(connection, claimed, outcome, now, host="mx.test"):
     outcomes = outcome if isinstance(outcome, dict) else all_alike(claimed, outcome)
-    assert settle(connection, judged(claimed, outcomes, now, host), IDENTIFIERS, "here.test")
+    assert settle(connection, [judged(claimed, outcomes, now, host)], IDENTIFIERS, "here.test") == [True]
 
 
 def groups(report):

@@ -15,6 +15,7 @@ from postroad.queue import store
 from postroad.queue.schedule import DAY, HOUR, MINUTE
 from postroad.queue.settlement import settle, summary
 from tests.queue_kit import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged, rows_of, table
+from tests.queue_kit import marked as mark
 
 IDENTIFIERS = Identifiers()
 HOST = "here.test"
@@ -36,7 +37,9 @@ def connection(engine):
 
 
 def settled(connection, claimed, outcome, now=NOW, host="mx.test"):
-    assert settle(connection, judged(claimed, all_alike(claimed, outcome), now, host), IDENTIFIERS, HOST)
+    assert settle(connection, [judged(claimed, all_alike(claimed, outcome), now, host)], IDENTIFIERS, HOST) == [
+        True
+    ]
 
 
 def one(connection):
@@ -70,7 +73,7 @@ def test_an_attempt_is_recorded_with_its_conversation(connection):
     queue_id = accept(connection, ("a@b.test", "b@b.test", "c@b.test"))
     [mine] = claim(connection)
     outcomes = {"a@b.test": Relayed(OK), "b@b.test": Delayed(LATER), "c@b.test": Failed(NEVER)}
-    assert settle(connection, judged(mine, outcomes), IDENTIFIERS, HOST)
+    assert settle(connection, [judged(mine, outcomes)], IDENTIFIERS, HOST) == [True]
     [row] = connection.execute(select(attempt)).all()
     assert (row.queue_id, row.account_id, row.host, row.after_in_doubt) == (queue_id, 1, "mx.test", False)
     assert (row.outcome, row.conversation) == ("1 relayed, 1 delayed, 1 failed", "> MAIL\n< 250 Ok")
@@ -113,7 +116,7 @@ def test_doubt_is_kept_until_it_cannot_matter(connection, marked, doubted, outco
         settled(connection, first, Delayed(LATER, in_doubt=True), NOW, "first.test")
     [mine] = claim(connection, now=NOW + HOUR)
     if marked:
-        assert store.mark_in_doubt(connection, mine, "second.test", NOW + HOUR)
+        assert mark(connection, mine, "second.test", NOW + HOUR)
     settled(connection, mine, outcome, NOW + HOUR, "second.test")
     assert (one(connection).in_doubt_at, one(connection).in_doubt_host) == doubt
     last = connection.execute(select(attempt).order_by(attempt.c.attempt_id.desc())).first()
@@ -124,7 +127,7 @@ def test_a_mark_left_by_a_dead_process_explains_the_next_attempt(connection):
     """Marked, and never settled: the next attempt goes to the same host first and says what it may do."""
     accept(connection, ("you@b.test",))
     [dead] = claim(connection)
-    assert store.mark_in_doubt(connection, dead, "mx.test", NOW)
+    assert mark(connection, dead)
     [mine] = claim(connection, now=NOW + store.LEASE)
     assert mine.in_doubt_host == "mx.test"
     settled(connection, mine, Relayed(OK), NOW + store.LEASE)
@@ -141,14 +144,14 @@ def test_a_failure_and_its_report_are_one_transaction(database, monkeypatch):
         raise RuntimeError("mine")
 
     outcomes = {"a@b.test": Relayed(OK), "b@b.test": Failed(NEVER)}
-    unit = lambda connection: settle(connection, judged(mine, outcomes), IDENTIFIERS, HOST)  # noqa: E731
+    unit = lambda connection: settle(connection, [judged(mine, outcomes)], IDENTIFIERS, HOST)  # noqa: E731
     with monkeypatch.context() as patch:
         patch.setattr(dsn, "report", broken)
         with pytest.raises(RuntimeError, match="mine"):
             database.submit(unit).result()
     assert database.look(table) == before
     assert database.look(lambda connection: connection.execute(select(attempt)).all()) == []
-    assert database.submit(unit).result() is True
+    assert database.submit(unit).result() == [True]
     states = {row.forward_path: row.state for row in database.look(table)}
     assert states == {"a@b.test": "relayed", "b@b.test": "failed", "me@a.test": "queued"}
 

@@ -30,6 +30,7 @@ from tests.queue_kit import (
     accept,
     claim,
     judged,
+    marked,
     paths,
     rows_of,
     settled,
@@ -45,7 +46,7 @@ def connection(engine):
 
 
 STALE = {
-    "mark": lambda connection, mine: store.mark_in_doubt(connection, mine, "mx.test", NOW),
+    "mark": marked,
     "release": lambda connection, mine: store.release(connection, mine, NOW) or False,
     "renew": lambda connection, mine: store.renew(connection, [mine], NOW + store.LEASE) or False,
     "settle": lambda connection, mine: settled(connection, mine, Relayed(OK)),
@@ -77,7 +78,7 @@ def test_a_claim_of_which_a_part_was_lost_is_stale(connection):
     other = update(recipient).where(recipient.c.forward_path == "a@b.test").values(lease=next(LEASES))
     connection.execute(other)
     before = table(connection)
-    assert store.mark_in_doubt(connection, mine, "mx.test", NOW) is False
+    assert marked(connection, mine) is False
     assert settled(connection, mine, Relayed(OK)) is False
     assert table(connection) == before
 
@@ -95,7 +96,7 @@ def test_what_is_given_back_is_due_at_once(connection):
     """A release costs no attempt and keeps a mark of doubt."""
     accept(connection, ("you@b.test",))
     [mine] = claim(connection)
-    assert store.mark_in_doubt(connection, mine, "mx.test", NOW)
+    assert marked(connection, mine)
     store.release(connection, mine, NOW + 5)
     [again] = claim(connection, now=NOW + 5)
     assert again.recipients == (store.Waiting("you@b.test", 0, 0, NOW, "mx.test"),)
@@ -369,7 +370,7 @@ class TwoNodes(RuleBasedStateMachine):
         results = {path: kinds[kind] for path, kind in zip(mine.envelope.forward_paths, outcomes, strict=False)}
         verdicts = judged(mine, results, self.now)
         with self.engine.connect() as connection, connection.begin():
-            recorded = settle(connection, verdicts, self.identifiers, "here.test")
+            [recorded] = settle(connection, [verdicts], self.identifiers, "here.test")
         assert recorded == (len(self.under(mine)) == len(mine.recipients))
         self.nodes[node].remove(mine)
         if recorded:
@@ -428,9 +429,9 @@ class TwoNodes(RuleBasedStateMachine):
         node = data.draw(st.sampled_from([node for node in (0, 1) if self.nodes[node]]))
         mine = self.pick(node, data)
         with self.engine.connect() as connection, connection.begin():
-            marked = store.mark_in_doubt(connection, mine, "mx.test", self.now)
-        assert marked == (len(self.under(mine)) == len(mine.recipients))
-        if marked:
+            done = marked(connection, mine, now=self.now)
+        assert done == (len(self.under(mine)) == len(mine.recipients))
+        if done:
             for row in self.under(mine):
                 row.in_doubt = True
 
