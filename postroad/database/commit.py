@@ -8,6 +8,7 @@ that holds it has returned, so a result in hand is on disk.
 import asyncio
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -29,12 +30,16 @@ A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+NO_ROWS: Rows = {}
 # What is done in one go for all who ask for it meanwhile: a result for each argument, in their order.
 Act = Callable[[Connection, Sequence[A]], Sequence[R]]
 
 # How many units one transaction takes at most: bounds what a failing neighbour makes us do again, which is
 # to try the halves, and theirs: about twice the logarithm of this in transactions.
 UNITS_PER_COMMIT = 256
+# How long a transaction waits for those who shared the last one: long beside the handing about of Python's lock,
+# which each transaction costs many times, and short beside a sync. Who comes alone never waits.
+BREATH_SECONDS = 0.003
 # Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
 # this goes alone, as they are copied when they are bound.
 ROWS_PER_INSERT = 16
@@ -82,12 +87,13 @@ _POSITIONAL = {"pyformat": "format"}
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Something to be done, for whom, and the loop on which that is to be told; `None` for another thread."""
+    """Rows to insert and an act to do then, for whom, and the loop on which that is told; `None`: a thread."""
 
     future: "Future[Any] | asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop | None
+    rows: Rows
     act: Act[Any, Any]
-    argument: Any
+    argument: Any = None
 
     def begun(self) -> bool:
         """Whether somebody still waits for it."""
@@ -101,13 +107,8 @@ def _each(connection: Connection, units: Sequence[Callable[[Connection], Any]]) 
     return list(unit(connection) for unit in units)  # noqa: C400
 
 
-def _insert_all(connection: Connection, all_rows: Sequence[Rows]) -> list[None]:
-    merged: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
-    for rows in all_rows:
-        for table, values in rows.items():
-            merged[table].extend(values)
-    insert(connection, merged)
-    return [None] * len(all_rows)
+def _nothing(_: Connection, arguments: Sequence[Any]) -> Sequence[Any]:
+    return arguments
 
 
 def _tell(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
@@ -164,32 +165,35 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="committer")
         self._thread.start()
 
-    def submit(self, unit: Callable[[Connection], T]) -> "Future[T]":
-        """Run `unit(connection)` in the next transaction.
+    def submit(self, unit: Callable[[Connection], T], rows: Rows = NO_ROWS) -> "Future[T]":
+        """Insert `rows` and run `unit(connection)` in the next transaction.
 
         The unit may run again: when a neighbour fails, the transaction is undone and done without it.
         """
         future: Future[T] = Future()
-        self._put(_Waiting(future, None, _each, unit))
+        self._put(_Waiting(future, None, rows, _each, unit))
         return future
 
-    async def commit(self, unit: Callable[[Connection], T]) -> T:
-        """Run `unit` in the next transaction and wait until it is synced.
+    async def commit(self, unit: Callable[[Connection], T], rows: Rows = NO_ROWS) -> T:
+        """Insert `rows` and run `unit` in the next transaction, and wait until it is synced.
 
         Raises whatever the unit raises, `StorageUnhealthy` when the disk fails or is full, `Draining` when closed.
         """
-        result: T = await self.together(_each, unit)
+        result: T = await self._done(rows, _each, unit)
         return result
 
     async def insert(self, rows: Rows) -> None:
         """Insert `rows` in the next transaction, together with those of others, and wait for the sync."""
-        await self.together(_insert_all, rows)
+        await self._done(rows, _nothing, None)
 
     async def together(self, act: Act[A, R], argument: A) -> R:
         """Have `act` done in the next transaction, once for all arguments that are given for it meanwhile."""
+        return await self._done(NO_ROWS, act, argument)
+
+    async def _done(self, rows: Rows, act: Act[A, R], argument: A) -> R:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._put(_Waiting(future, loop, act, argument))
+        self._put(_Waiting(future, loop, rows, act, argument))
         return await future
 
     def close(self) -> None:
@@ -207,14 +211,17 @@ class Committer:
 
     def _run(self) -> None:
         with self._engine.connect() as connection:
-            going_on = True
+            batch, going_on = list[_Waiting](), True
             while going_on:
-                batch, going_on = self._gather()
+                batch, going_on = self._gather(len(batch))
                 self._settle([one for one in batch if one.begun()], connection)
 
-    def _gather(self) -> tuple[list[_Waiting], bool]:
+    def _gather(self, company: int) -> tuple[list[_Waiting], bool]:
+        """What waits, once there is something; after a breath, if fewer wait than came together the last time."""
         batch: list[_Waiting] = []
         first = self._waiting.get()
+        if 1 < company > self._waiting.qsize():
+            time.sleep(BREATH_SECONDS)
         while first is not None:
             batch.append(first)
             if len(batch) == UNITS_PER_COMMIT or self._waiting.empty():
@@ -238,18 +245,21 @@ class Committer:
             self._committed(connection)
 
     def _together(self, batch: list[_Waiting], connection: Connection) -> list[Any]:
-        """Do it all in one transaction: the inserts first, then act by act as they were first asked for."""
-        acts: dict[Act[Any, Any], list[int]] = {_insert_all: []}
+        """Do it all in one transaction: the rows first, then act by act as they were first asked for."""
+        rows: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
+        acts: dict[Act[Any, Any], list[int]] = defaultdict(list)
         for place, waiting in enumerate(batch):
-            acts.setdefault(waiting.act, []).append(place)
+            acts[waiting.act].append(place)
+            for table, values in waiting.rows.items():
+                rows[table].extend(values)
         results: list[Any] = [None] * len(batch)
         with _committed_once(connection):
+            insert(connection, rows)
             for act, places in acts.items():
-                if places:
-                    done = act(connection, [batch[place].argument for place in places])
-                    for place, result in zip(places, done, strict=True):
-                        results[place] = result
-            if any(recipient in batch[place].argument for place in acts[_insert_all]):
+                done = act(connection, [batch[place].argument for place in places])
+                for place, result in zip(places, done, strict=True):
+                    results[place] = result
+            if recipient in rows:
                 self._announce(connection)
         self.commits += 1
         metrics.COMMIT_UNITS.observe(len(batch))

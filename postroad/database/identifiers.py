@@ -4,8 +4,8 @@ As Gmail's: milliseconds since 1970 in the upper bits, chance in the lower 20, s
 a process they never do, and a clock set back does not make them descend.
 """
 
+import random
 import re
-import secrets
 import threading
 
 _CHANCE_BITS = 20
@@ -22,7 +22,7 @@ class Identifiers:
 
     def next(self, now: int) -> int:
         """A new identifier for something made at `now` (milliseconds)."""
-        fresh = now << _CHANCE_BITS | secrets.randbits(_CHANCE_BITS)
+        fresh = now << _CHANCE_BITS | random.getrandbits(_CHANCE_BITS)
         with self._lock:
             self._last = max(self._last + 1, fresh)
             return self._last

@@ -2,8 +2,12 @@
 
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from postroad.mail.message import Message
+
+# Asked for once a second rather than once a message.
+_date = lru_cache(maxsize=4)(format_datetime)
 
 
 def lines(message: Message, *, author: str, hostname: str, queue_id: str, now: datetime) -> list[bytes]:
@@ -11,7 +15,7 @@ def lines(message: Message, *, author: str, hostname: str, queue_id: str, now: d
 
     The trace line names no client address: it would tell recipients where the author's program runs.
     """
-    date = format_datetime(now)
+    date = _date(now)
     missing = {
         "From": author,
         "Date": date,

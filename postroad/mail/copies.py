@@ -51,12 +51,16 @@ def copies(message: Message, added: Sequence[bytes], author: bytes | None) -> Co
     """
     delivered = bytearray(b"".join(added))
     insertions: list[Insertion] = []
+    kept = 0  # up to here all is copied, or left out
     for field in message.fields:
-        lines = bytes(message.content[field.start : field.end])
         if field.key in _NEVER_DELIVERED:
-            insertions.append(Insertion(len(delivered), lines))
-        else:
-            delivered += author if author and field.key == b"from" else lines
+            delivered += message.content[kept : field.start]
+            insertions.append(Insertion(len(delivered), bytes(message.content[field.start : field.end])))
+            kept = field.end
+        elif author and field.key == b"from":
+            delivered += message.content[kept : field.start] + author
+            kept = field.end
+    delivered += message.content[kept : message.header_size]
     return Copies(bytes(delivered), memoryview(message.content)[message.header_size :], tuple(insertions))
 
 

@@ -5,8 +5,10 @@ cannot read into the body (hardening.md 0.3); a customer's message must not depe
 """
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from postroad import refusals
 
@@ -34,19 +36,17 @@ _AT_MOST_ONE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A header field: its name and body as written, and where its lines begin and end in the content."""
+class Field(NamedTuple):
+    """A header field: its name and body as written, and where its lines begin and end in the content.
 
+    `key` is the name in lower case (RFC 5322 section 1.2.2: names compare without case).
+    """
+
+    key: bytes
     name: bytes
     body: bytes
     start: int
     end: int
-
-    @property
-    def key(self) -> bytes:
-        """The name in lower case (RFC 5322 section 1.2.2: names compare without case)."""
-        return self.name.lower()
 
     @property
     def text(self) -> str:
@@ -56,20 +56,24 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A checked message: `content` with CRLF line ends, its `fields`, and where the empty line stands."""
+    """A checked message: `content` with CRLF line ends, its `fields`, and where the empty line stands.
+
+    `named` holds the fields by their keys.
+    """
 
     content: bytes | bytearray
     fields: tuple[Field, ...]
+    named: Mapping[bytes, Sequence[Field]]
     header_size: int
 
-    def all(self, name: str) -> Iterator[Field]:
+    def all(self, name: str) -> Sequence[Field]:
         """Every field of that name, in order."""
-        key = name.lower().encode()
-        return (field for field in self.fields if field.key == key)
+        return self.named.get(name.lower().encode(), ())
 
     def first(self, name: str) -> Field | None:
         """The first field of that name."""
-        return next(self.all(name), None)
+        found = self.all(name)
+        return found[0] if found else None
 
     def text(self, name: str) -> str:
         """The first such field's body, unfolded; "" when there is none."""
@@ -86,9 +90,12 @@ def parse(submitted: bytes | bytearray) -> Message:
     content = with_crlf(submitted)
     section = _header_section(content)
     fields = fields_of(section)
-    _refuse_excess(fields)
-    _refuse_repeats(fields)
-    return Message(content, fields, len(section))
+    named: dict[bytes, list[Field]] = defaultdict(list)
+    for field in fields:
+        named[field.key].append(field)
+    _refuse_excess(fields, named)
+    _refuse_repeats(named)
+    return Message(content, fields, named, len(section))
 
 
 def with_crlf(submitted: bytes | bytearray) -> bytes | bytearray:
@@ -122,8 +129,8 @@ def fields_of(section: bytes) -> tuple[Field, ...]:
         match = _FIELD.match(section, at)
         if match is None:
             raise refusals.InvalidMessage(problem=_what_is_wrong(section, at))
-        fields.append(Field(match[1], match[2], at, match.end()))
-        at = match.end()
+        name, body = match.groups()
+        fields.append(Field(name.lower(), name, body, at, at := match.end()))
     return tuple(fields)
 
 
@@ -162,18 +169,16 @@ def _what_is_wrong(section: bytes, at: int) -> str:
     return f"header line {number} is not of the form 'name: value'"
 
 
-def _refuse_excess(fields: tuple[Field, ...]) -> None:
+def _refuse_excess(fields: tuple[Field, ...], named: Mapping[bytes, Sequence[Field]]) -> None:
     if len(fields) > MAX_FIELDS:
         raise refusals.InvalidMessage(problem=f"it has {len(fields)} header fields, the limit is {MAX_FIELDS}")
-    if any(len(field.name) > MAX_FIELD_NAME for field in fields):
+    if max(map(len, named), default=0) > MAX_FIELD_NAME:
         raise refusals.InvalidMessage(problem=f"a header field's name is over {MAX_FIELD_NAME} octets")
-    if sum(field.key == b"received" for field in fields) > MAX_RECEIVED:
+    if len(named.get(b"received", ())) > MAX_RECEIVED:
         raise refusals.InvalidMessage(problem=f"it has over {MAX_RECEIVED} Received fields: a mail loop")
 
 
-def _refuse_repeats(fields: tuple[Field, ...]) -> None:
-    seen: set[bytes] = set()
-    for key in (field.key for field in fields):
-        if key in seen and key in _AT_MOST_ONE:
-            raise refusals.InvalidHeader(f"{_AT_MOST_ONE[key]} stands twice", name=_AT_MOST_ONE[key])
-        seen.add(key)
+def _refuse_repeats(named: Mapping[bytes, Sequence[Field]]) -> None:
+    for key, name in _AT_MOST_ONE.items():
+        if len(named.get(key, ())) > 1:
+            raise refusals.InvalidHeader(f"{name} stands twice", name=name)

@@ -146,6 +146,8 @@ def _fits(content: bytes, start: int, end: int, ceiling: bytes) -> bool:
 
 
 def _seven_bit(content: bytes | bytearray | memoryview, start: int, end: int) -> bool:
+    if end - start <= _SLICE:
+        return bytes(content[start:end]).isascii()
     return all(bytes(content[at : min(at + _SLICE, end)]).isascii() for at in range(start, end, _SLICE))
 
 

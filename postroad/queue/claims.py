@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, tuple_, update
+from sqlalchemy import Connection, Row, and_, bindparam, select, tuple_, update
 
-from postroad.database.schema import content, queue_entry, recipient
+from postroad.database.schema import content, content_chunk, queue_entry, recipient
 from postroad.mail.reply import Reply
 from postroad.queue import gates, shaping, waiting
 from postroad.queue.shaping import RECIPIENTS_PER_CLAIM, Candidate, Gate, Limits
@@ -89,9 +89,15 @@ def _under_lease(
     return of_rows(connection, lease, connection.execute(_TAKE, values).all(), unreached)
 
 
+# A small content comes along: asking for it later, on a reader's thread, costs more than all of the claim.
+SMALL = 32 * 1024
+_ALONG = and_(
+    content_chunk.c.content_id == content.c.content_id, content_chunk.c.ordinal == 0, content.c.size <= SMALL
+)
 _ENTRIES = (
-    select(queue_entry, content)
+    select(queue_entry, content, content_chunk.c.octets)
     .join_from(queue_entry, content, queue_entry.c.content_id == content.c.content_id)
+    .outerjoin(content_chunk, _ALONG)
     .where(queue_entry.c.queue_id.in_(bindparam("queue_ids", expanding=True)))
 )
 
@@ -126,6 +132,7 @@ def _claim(lease: int, entry: Row[Any], rows: list[Row[Any]], unreached: Reply |
         eight_bit=entry.eight_bit,
         utf8_header=entry.utf8_header,
         message_id=entry.message_id,
+        octets=entry.octets if entry.octets and len(entry.octets) == entry.size else None,
         recipients=tuple(
             Waiting(row.forward_path, row.attempts, row.notices, row.in_doubt_at, row.in_doubt_host)
             for row in sorted(rows, key=lambda row: row.forward_path)

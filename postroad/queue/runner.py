@@ -195,19 +195,24 @@ class Runner:
                 longest_line=claimed.longest_line,
                 eight_bit=claimed.eight_bit,
                 utf8_header=claimed.utf8_header,
-                chunks=lambda: self._chunks(claimed.content_id, claimed.size),
+                chunks=lambda: self._chunks(claimed),
             ),
             in_doubt_host=claimed.in_doubt_host,
             accepted_at=claimed.accepted_at,
         )
 
-    async def _chunks(self, content_id: int, size: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, claimed: store.Claim) -> AsyncIterator[bytes]:
         """The content, row by row: no connection is held while a chunk travels. All of it, or an error."""
-        ordinal = 0
+        if claimed.octets is not None:
+            yield claimed.octets
+            return
+        ordinal, size = 0, claimed.size
         while size > 0:
-            chunk = await self.database.read(partial(contents.chunk, content_id=content_id, ordinal=ordinal))
+            chunk = await self.database.read(
+                partial(contents.chunk, content_id=claimed.content_id, ordinal=ordinal)
+            )
             if chunk is None:
-                raise LookupError(f"{size} octets of content {content_id:016x} are missing")
+                raise LookupError(f"{size} octets of content {claimed.content_id:016x} are missing")
             yield chunk
             size -= len(chunk)
             ordinal += 1

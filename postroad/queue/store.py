@@ -67,6 +67,8 @@ class Claim:
     message_id: str
     recipients: tuple[Waiting, ...]
     blind: bool = False
+    # The whole content, if it is small.
+    octets: bytes | None = None
     # Set when nobody is to be asked: the destination's last reply stands for this try (shaping.PATIENCE).
     unreached: Reply | None = None
 
