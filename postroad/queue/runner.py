@@ -25,8 +25,9 @@ from postroad.queue.verdict import Judgement, judge, unreported
 RENEWAL_SECONDS = 20.0
 # The longest sleep between two looks at the queue when nothing wakes the runner.
 POLL_SECONDS = 1.0
-# The shortest time between two claims: what ends meanwhile is made good for by one claim, not by one each.
-BREATH_SECONDS = 0.01
+# How long a claim waits after the last one, unless half of what ran then has ended: one claim costs about as much
+# as two attempts, and makes good for all that have ended.
+BREATH_SECONDS = 0.025
 # How long to wait after storage has failed, or we have: neither mends itself faster.
 PAUSE_SECONDS = 5.0
 
@@ -54,6 +55,8 @@ class Runner:
     _settlement: Act[Judgement, bool] = field(init=False)
     _looked_at: int = 0
     _breath: float = 0.0
+    _half: int = 0
+    _halved: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -102,9 +105,7 @@ class Runner:
 
     async def _claim_some(self) -> bool:
         """Start what is due and there is room for; whether anything was started."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._breath - loop.time())
-        self._breath = loop.time() + BREATH_SECONDS
+        await self._breathe()
         self._looked_at = now = self.clock()
         running = tuple(self._running.values())
         claim = partial(
@@ -116,10 +117,21 @@ class Runner:
                 task = asyncio.create_task(self._work(claimed))
                 self._running[task] = claimed
                 task.add_done_callback(self._ended)
+        self._half = len(self._running) // 2
         return bool(found)
+
+    async def _breathe(self) -> None:
+        """Until half of what was running has ended, but no longer than a breath after the last claim."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._breath):
+                await self._halved.wait()
+        self._halved.clear()
+        self._breath = asyncio.get_running_loop().time() + BREATH_SECONDS
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
+        if len(self._running) <= self._half:
+            self._halved.set()
         self.wake()
         if not task.cancelled() and (error := task.exception()):
             maillog.broke_down(error)
