@@ -9,15 +9,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from bench import depth, foreign, sections
+from bench import depth, foreign, sections, uploads
 from bench.figures import Row, table
 from bench.load import UnexpectedAnswerError
+from bench.postroad_server import Engine
 from bench.sections import LONG, SHORT, SMOKE, Extent, Field
+from tests.torture.cluster import running_cluster
 
 SECTIONS: dict[str, Callable[[Field], Iterator[Row]]] = {
     "generator": sections.generator,
@@ -25,11 +27,17 @@ SECTIONS: dict[str, Callable[[Field], Iterator[Row]]] = {
     "relay": sections.relay,
     "largest": sections.largest,
     "depth": depth.depth,
+    "uploads": uploads.uploads,
 }
 EXPLAINED = """
 Medians of interleaved rounds; a ratio over 1: Postroad is better. All on this machine's loopback, the data of
 both on one file system. (a), (c): nothing is delivered; Postfix holds what it accepts, Postroad's next hop never
-greets. (b): both hand to the same smtp-sink over at most 20 sessions. Postfix: its defaults, in_flow_delay = 0."""
+greets. (b): both hand to the same smtp-sink over at most 20 sessions. Postfix: its defaults, in_flow_delay = 0.
+(f): media uploads, whose next hop never greets; a ratio below 1 is what parsing, a database and its log cost.
+PostgreSQL: its defaults, on this machine too; its processor time counts, its memory does not."""
+# Nodes on PostgreSQL, each of both roles: one for each core of the machine these figures are for.
+NODES = 2
+ENGINES = {"sqlite": ("sqlite",), "postgresql": ("postgresql",), "both": ("sqlite", "postgresql")}
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -39,6 +47,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="more and longer rounds, and a queue of 1 000 000")
     parser.add_argument("--smoke", action="store_true", help="a few messages, to see that it runs")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="one section; may be repeated")
+    parser.add_argument("--database", choices=ENGINES, default="both", help="where Postroad keeps mail")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where data goes; not a tmpfs")  # noqa: S108 - made unique
     return parser.parse_args(words)
 
@@ -52,8 +61,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         foreign.require()
         started = time.monotonic()
-        rows = measure(asked.folder, extent, asked.only or list(SECTIONS))
-    except (foreign.MissingError, UnexpectedAnswerError, TimeoutError) as error:
+        rows = measure(asked.folder, extent, asked.only or list(SECTIONS), ENGINES[asked.database])
+    except (foreign.MissingError, UnexpectedAnswerError, TimeoutError, subprocess.CalledProcessError) as error:
         _tell(f"scripts/bench: {error}")
         return 1
     except KeyboardInterrupt:
@@ -70,15 +79,24 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def measure(parent: Path, extent: Extent, names: list[str]) -> list[Row]:
+def measure(parent: Path, extent: Extent, names: list[str], databases: Sequence[str]) -> list[Row]:
     """The figures of these sections."""
     with (
         _folder(parent) as folder,
+        ExitStack() as stack,
         foreign.running_sink(folder) as sink,
         foreign.running_postfix(folder / "postfix", sink.port) as postfix,
     ):
-        field = Field(folder, extent, sink, postfix, _tell)
+        engines = [_engine(database, folder, stack) for database in databases]
+        field = Field(folder, extent, sink, postfix, engines, _tell)
         return [row for name in SECTIONS if name in names for row in SECTIONS[name](field)]
+
+
+def _engine(database: str, folder: Path, stack: ExitStack) -> Engine:
+    """SQLite, or a private PostgreSQL that stops with the stack."""
+    if database == "sqlite":
+        return Engine(database)
+    return Engine(database, NODES, stack.enter_context(running_cluster(folder / database)))
 
 
 @contextmanager

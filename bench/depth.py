@@ -1,7 +1,7 @@
 """(e) What a message costs while many others wait: queues filled by the package's own functions."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from statistics import median
 from bench.figures import Row, interleaved, metered
 from bench.foreign import CONNECTIONS
 from bench.load import Sender
-from bench.postroad_server import AUTHOR, RECIPIENT, Postroad, message, running_postroad
+from bench.postroad_server import AUTHOR, RECIPIENT, Engine, Postroad, message, running_postroad
 from bench.sections import Field
 from postroad.database import content as contents
 from postroad.database.commit import Rows, insert
@@ -27,12 +27,14 @@ BATCH = 2000
 WAIT = 3_600_000
 
 
-def fill(folder: Path, entries: int, destination: str, tell: Callable[[str], None]) -> None:
-    """Put so many messages that wait for `destination` into the database of a stopped server."""
-    database = Database(folder, floor=0)
+def fill(folder: Path, url: str, entries: int, destination: str, tell: Callable[[str], None]) -> None:
+    """Make a database with an account, and so many messages that wait for `destination`."""
+    folder.mkdir()
+    database = Database(folder, floor=0, url=url)
     try:
         identifiers, now = Identifiers(), time.time_ns() // 1_000_000
-        owner = database.look(lambda connection: accounts.named(connection, AUTHOR)).account_id
+        add = partial(accounts.add, address=AUTHOR, administrator=False, now=now)
+        owner = database.submit(add).result().account_id
         for begun in range(0, entries, BATCH):
             batch = [
                 _waiting(identifiers.next(now), owner, destination, now)
@@ -74,37 +76,43 @@ def _merged(batch: list[Rows]) -> Rows:
 def depth(field: Field) -> Iterator[Row]:
     """Accept and relay beside queues of each depth, in turn; processor time, as it is the steadier figure."""
     with ExitStack() as stack:
-        servers = {queued: _filled(field, stack, queued) for queued in field.extent.queued}
-        wall: dict[str, list[float]] = {f"{queued:,} queued": [] for queued in servers}
-        sides = {
-            f"{queued:,} queued": _cost(field, postroad, load, wall[f"{queued:,} queued"])
-            for queued, (postroad, load) in servers.items()
+        filled = {
+            (engine.name, queued): _filled(field, stack, engine, queued)
+            for engine in field.engines
+            for queued in field.extent.queued
         }
+        wall: dict[str, list[float]] = {_side(*key): [] for key in filled}
+        sides = {_side(*key): _cost(field, *filled[key], wall[_side(*key)]) for key in filled}
         for measure in sides.values():
             measure()
         for seconds in wall.values():
             seconds.clear()
         field.tell("(e) processor time of an accepted and relayed message, in microseconds")
         found = interleaved(field.extent.rounds, sides, field.tell)
-    shallow = f"{field.extent.queued[0]:,} queued"
-    for name, values in found.items():
-        yield _row(f"processor time beside {name}", shallow, values, found[shallow])
-        yield _row(f"elapsed time beside {name}", shallow, wall[name], wall[shallow])
+    for engine, queued in filled:
+        for what, values in (("processor", found), ("elapsed", wall)):
+            yield _row(what, engine, queued, field.extent.queued[0], values)
 
 
-def _row(name: str, shallow: str, values: list[float], basis: list[float]) -> Row:
-    if values is basis:
-        return Row(name, "us/message", median(values))
-    return Row(name, "us/message", median(values), median(basis), f"beside {shallow}", more_is_better=False)
+def _side(engine: str, queued: int) -> str:
+    return f"{engine}, {queued:,} queued"
 
 
-def _filled(field: Field, stack: ExitStack, queued: int) -> tuple[Postroad, Sender]:
-    """A server whose queue holds so many. It runs once before, so that its database is there."""
-    folder = field.folder / f"depth-{queued}"
-    with running_postroad(folder, field.sink.port):
-        pass
-    fill(folder, queued, f"127.0.0.1:{field.sink.port}", field.tell)
-    postroad = stack.enter_context(running_postroad(folder, field.sink.port))
+def _row(what: str, engine: str, queued: int, shallow: int, found: Mapping[str, list[float]]) -> Row:
+    name, values = f"{what} time beside {queued:,} queued", median(found[_side(engine, queued)])
+    if queued == shallow:
+        return Row(name, "us/message", values, engine=engine)
+    basis, versus = median(found[_side(engine, shallow)]), f"beside {shallow:,} queued"
+    return Row(name, "us/message", values, basis, versus, more_is_better=False, engine=engine)
+
+
+def _filled(field: Field, stack: ExitStack, engine: Engine, queued: int) -> tuple[Postroad, Sender]:
+    """A server whose queue holds so many."""
+    folder = field.folder / f"depth-{engine.word}-{queued}"
+    fill(folder, engine.url(folder.name), queued, f"127.0.0.1:{field.sink.port}", field.tell)
+    if engine.cluster:
+        engine.cluster.analyse(folder.name.replace("-", "_"))
+    postroad = stack.enter_context(running_postroad(folder, field.sink.port, engine))
     return postroad, postroad.sender(message(), CONNECTIONS)
 
 

@@ -19,6 +19,7 @@ class Row:
     versus: str = ""
     more_is_better: bool = True
     rounds: Mapping[str, list[float]] | None = None
+    engine: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -30,7 +31,7 @@ class Row:
     @property
     def plain(self) -> dict[str, Any]:
         """As JSON."""
-        values = {"name": self.name, "unit": self.unit, "postroad": self.postroad}
+        values = {"name": self.name, "engine": self.engine, "unit": self.unit, "postroad": self.postroad}
         if self.other is not None:
             values |= {"versus": self.versus, "other": self.other, "ratio": self.ratio}
         return values | ({"rounds": self.rounds} if self.rounds else {})
@@ -58,12 +59,6 @@ def metered(measure: Round, cpu_seconds: Callable[[], float], messages: int, cos
     return round_
 
 
-def cost_row(name: str, costs: Mapping[str, list[float]], versus: str) -> Row:
-    """Processor time of a message, Postroad's beside Postfix's: steadier than rates on a busy machine."""
-    ours, theirs = (median(costs[side]) for side in ("postroad", "postfix"))
-    return Row(f"processor time, {name}", "us/message", ours, theirs, versus, more_is_better=False)
-
-
 def middle(found: Mapping[str, list[float]]) -> dict[str, float]:
     """The median of each side."""
     return {name: median(values) for name, values in found.items()}
@@ -71,9 +66,9 @@ def middle(found: Mapping[str, list[float]]) -> dict[str, float]:
 
 def table(rows: list[Row]) -> Iterator[str]:
     """The rows for a person."""
-    yield f"{'':46} {'Postroad':>12} {'other':>12} {'ratio':>7}"
+    yield f"{'':46} {'Postroad on':>19} {'':>12} {'other':>12} {'ratio':>7}"
     for row in rows:
         other = "" if row.other is None else f"{row.other:,.2f}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         name = f"{row.name} ({row.unit})"
-        yield f"{name:46} {row.postroad:>12,.2f} {other:>12} {ratio:>7}  {row.versus}"
+        yield f"{name:46} {row.engine:>19} {row.postroad:>12,.2f} {other:>12} {ratio:>7}  {row.versus}"

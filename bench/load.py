@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 
 # Longest silence of a server under load before the measurement is given up.
 PATIENCE = 60.0
@@ -166,11 +167,11 @@ class Generator:
 
 
 @contextmanager
-def connected(port: int, script: Script, connections: int) -> Iterator[Generator]:
-    """A generator with so many connections to a server on this machine, each past the opening."""
+def connected(ports: Sequence[int], script: Script, connections: int) -> Iterator[Generator]:
+    """A generator with so many connections to a server on this machine, or to several, each past the opening."""
     with ExitStack() as stack:
         sessions = {}
-        for _ in range(connections):
+        for port in islice(cycle(ports), connections):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = sessions[connection.fileno()] = _Session(connection)
@@ -182,16 +183,16 @@ def connected(port: int, script: Script, connections: int) -> Iterator[Generator
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends messages to one server over connections that are fresh for each round.
+    """Sends messages to a server, or to several in equal parts, over connections that are fresh for each round.
 
     Kept from round to round they would be idle while the other side is measured; Postroad closes such after 10 s.
     """
 
-    port: int
+    ports: Sequence[int]
     script: Script
     connections: int
 
     def send(self, messages: int, rate: float | None = None) -> Load:
         """Send so many; connecting is not measured."""
-        with connected(self.port, self.script, self.connections) as generator:
+        with connected(self.ports, self.script, self.connections) as generator:
             return generator.send(messages, rate)

@@ -1,4 +1,4 @@
-"""A running Postroad with one account and a token, as the load generator wants it."""
+"""A running Postroad, of one node or more, with one account and a token, as the load generator wants it."""
 
 import base64
 import contextlib
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.foreign import cpu_seconds
+from bench.foreign import cpu_seconds, cpu_seconds_in
 from bench.load import Script, Sender, http_script
 from tests.running import SEND, Server, running
+from tests.torture.cluster import Cluster
 
 AUTHOR = "alice@bench.test"
 RECIPIENT = "bob@bench.example"
@@ -36,47 +37,73 @@ def send_script(token: str, content: bytes) -> Script:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """Where Postroad keeps its mail, and by how many processes it is served; each takes mail and sends it."""
+
+    word: str
+    nodes: int = 1
+    cluster: Cluster | None = None
+
+    @property
+    def name(self) -> str:
+        """As the table says it."""
+        return "SQLite" if self.cluster is None else f"PostgreSQL, {self.nodes} nodes"
+
+    def url(self, database: str) -> str:
+        """The URL of a database; "" is the SQLite file."""
+        return self.cluster.database(database.replace("-", "_")) if self.cluster else ""
+
+    def cpu_seconds(self) -> float:
+        """Processor time that a server beside the nodes has used."""
+        return cpu_seconds_in(self.cluster.data) if self.cluster else 0.0
+
+
+@dataclass(frozen=True)
 class Postroad:
-    """The server, and what a client says to it."""
+    """The nodes, and what a client says to them."""
 
-    server: Server
+    engine: Engine
+    nodes: tuple[Server, ...]
     token: str
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self.server.url.rsplit(":", 1)[1])
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self.server.process.pid
 
     def sender(self, content: bytes, connections: int) -> Sender:
         """A load generator over so many kept connections."""
-        return Sender(self.port, send_script(self.token, content), connections)
+        ports = [int(node.url.rsplit(":", 1)[1]) for node in self.nodes]
+        return Sender(ports, send_script(self.token, content), connections)
 
     def cpu_seconds(self) -> float:
-        """Processor time it has used."""
-        return cpu_seconds(self.pid)
+        """Processor time the nodes have used, and PostgreSQL."""
+        return sum(cpu_seconds(node.process.pid) for node in self.nodes) + self.engine.cpu_seconds()
 
     def peak_memory(self) -> int:
-        """The most resident memory since `forget_peak`, in octets."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        return int(found[1]) * 1024 if found else 0
+        """The most resident memory of the nodes since `forget_peak`, in octets, each at its own peak."""
+        return sum(_peak_memory(node.process.pid) for node in self.nodes)
 
     def forget_peak(self) -> int:
         """Let the peak begin anew (proc(5), clear_refs); the memory in use now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        for node in self.nodes:
+            Path(f"/proc/{node.process.pid}/clear_refs").write_text("5")
         return self.peak_memory()
 
 
+def _peak_memory(pid: int) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
 @contextlib.contextmanager
-def running_postroad(folder: Path, relay_port: int, *flags: str) -> Iterator[Postroad]:
-    """`postroad serve` as an operator would start it, relaying to that port, with `flags` beside."""
+def running_postroad(folder: Path, relay_port: int, engine: Engine, *flags: str) -> Iterator[Postroad]:
+    """`postroad serve` as an operator would start it, relaying to that port, with `flags` beside.
+
+    A new folder gets its account; one that is there has it.
+    """
+    new = not folder.exists()
     flags = ("--relay", f"smtp://127.0.0.1:{relay_port}", "--hostname", "postroad.test", *flags)
-    with running(folder, *flags, command="serve") as server:
-        if AUTHOR not in server.command("account", "list", "--json"):
-            server.command("account", "add", AUTHOR)
-        yield Postroad(server, server.token(AUTHOR))
+    if engine.cluster:
+        flags = ("--database", engine.url(folder.name), *flags)
+    with contextlib.ExitStack() as stack:
+        folders = [folder / str(number) for number in range(engine.nodes)] if engine.cluster else [folder]
+        nodes = tuple(stack.enter_context(running(one, *flags, command="serve")) for one in folders)
+        if new:
+            nodes[0].command("account", "add", AUTHOR)
+        yield Postroad(engine, nodes, nodes[0].token(AUTHOR))

@@ -68,7 +68,7 @@ def running_postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _programs(folder: Path) -> Path:
+def programs(folder: Path) -> Path:
     """The folder of initdb and pg_ctl; the wheel's are copied where everybody may run them."""
     if asked := os.environ.get(BIN):
         return Path(asked)
@@ -85,10 +85,10 @@ def _running(folder: Path) -> Iterator[None]:
     owner = {"user": "nobody"} if os.geteuid() == 0 else {}
     if owner:
         shutil.chown(folder, "nobody")
-    programs, data = _programs(folder), folder / "data"
+    found, data = programs(folder), folder / "data"
 
     def run(name: str, *words: str | Path) -> None:
-        command = [programs / name, "-D", data, *words]
+        command = [found / name, "-D", data, *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **owner)
 
     run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8")

@@ -1,9 +1,10 @@
 """Kill -9 at random moments under load, again and again on the same data folder; then drain and judge."""
 
+import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +12,19 @@ from tests.running import Server
 from tests.smtp_sink import Sink
 from tests.torture.journal import Journal
 from tests.torture.judge import Verdict, judge
-from tests.torture.lives import drain, forget, found, journalling_sink, life, ready, send_all, stop
+from tests.torture.lives import (
+    CONNECTIONS,
+    LETTERS_EACH,
+    forget,
+    found,
+    journalling_sink,
+    last_life,
+    life,
+    ready,
+    send_all,
+    shared,
+)
 
-CONNECTIONS = 4
-LETTERS_EACH = 8
 # A start takes about a second: some kills fall into it, while the last life's work is being recovered.
 ONE_EARLY_IN, EARLY_SECONDS = 10, 1.5
 # The longest pause between the event a kill waits for and the kill.
@@ -48,21 +58,18 @@ def campaign(folder: Path, *, kills: int, seed: int, progress: Callable[[Journal
     journal = Journal(file)
     try:
         with journalling_sink(journal) as sink:
-            token = _token(folder, lambda: found(data, sink))
+            token = kept_token(folder, lambda: found(data, sink))
             while journal.counts["killed"] < kills:
                 _one_life(data, sink, journal, token, seed)
                 progress(journal)
-            with life(data, sink) as server:
-                assert ready(server), server.log[-2000:]
-                assert drain(server)
-                assert stop(server) == 0
-            forget(sink)
+            last_life(data, sink)
     finally:
         journal.close()
     return judge(file, data)
 
 
-def _token(folder: Path, issue: Callable[[], str]) -> str:
+def kept_token(folder: Path, issue: Callable[[], str]) -> str:
+    """The token that was issued when the campaign began."""
     file = folder / "token"
     if not file.exists():
         file.write_text(issue())
@@ -74,7 +81,9 @@ def _one_life(data: Path, sink: Sink, journal: Journal, token: str, seed: int) -
     with life(data, sink) as server:
         if planned.early is None:
             assert ready(server), f"it did not start again: {server.log[-2000:]}"
-            _kill_under_load(server, journal, token, planned, seed)
+            with at_work([server], journal, token, planned, f"canary-{seed}-{journal.life}"):
+                assert server.process.poll() is None, f"it died by itself: {server.log[-2000:]}"
+                server.kill()
         else:
             time.sleep(planned.early)
             server.kill()
@@ -83,14 +92,16 @@ def _one_life(data: Path, sink: Sink, journal: Journal, token: str, seed: int) -
     journal.life += 1
 
 
-def _kill_under_load(server: Server, journal: Journal, token: str, planned: Plan, seed: int) -> None:
-    names = [f"canary-{seed}-{journal.life}-{n}" for n in range(CONNECTIONS * LETTERS_EACH)]
-    shares = [names[one::CONNECTIONS] for one in range(CONNECTIONS)]
+@contextlib.contextmanager
+def at_work(servers: Sequence[Server], journal: Journal, token: str, planned: Plan, name: str) -> Iterator[None]:
+    """The body runs at the planned moment under load; then the load is awaited. `name` begins its canaries."""
+    shares = shared([f"{name}-{n}" for n in range(CONNECTIONS * LETTERS_EACH)])
     target = journal.counts[planned.event] + planned.nth
-    loading = threading.Thread(target=send_all, args=(server, journal, token, shares))
+    loading = threading.Thread(target=send_all, args=(servers, journal, token, shares))
     loading.start()
-    journal.wait_for(lambda: journal.counts[planned.event] >= target, PATIENCE_SECONDS)
-    time.sleep(planned.pause)
-    assert server.process.poll() is None, f"it died by itself: {server.log[-2000:]}"
-    server.kill()
-    loading.join()
+    try:
+        journal.wait_for(lambda: journal.counts[planned.event] >= target, PATIENCE_SECONDS)
+        time.sleep(planned.pause)
+        yield
+    finally:
+        loading.join()

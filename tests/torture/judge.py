@@ -4,10 +4,14 @@ What is counted is a pair of canary and forward-path. Every duplicate must be ex
 """
 
 import sqlite3
+import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 from tests.torture import letters
 from tests.torture.journal import entries
@@ -21,6 +25,10 @@ _EXPLAINED = """
 """
 _UNFINISHED = "SELECT forward_path, state FROM recipient WHERE state <> 'relayed'"
 _SENT = "SELECT gmail_id FROM message JOIN message_label USING (account_id, gmail_id) WHERE label = 'SENT'"
+_TORN = """
+    SELECT content_id FROM content LEFT JOIN content_chunk USING (content_id)
+    GROUP BY content_id, size HAVING size <> coalesce(sum(length(octets)), 0)
+"""
 
 
 @dataclass
@@ -52,9 +60,19 @@ class Verdict:
         found = [f"lost {pair}" for pair in list(self.lost)[:5]]
         return found + [f"unexpected {pair}" for pair in list(self.unexpected)[:5]] + self.faults[:10]
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON: the figures, and what is wrong."""
+        words = ("acked", "lost", "unexpected", "duplicated", "recovered")
+        figures = {word: getattr(self, word).total() for word in words}
+        return {"good": self.good, "kills": self.kills, **figures, "wrong": self.complaints}
 
-def judge(journal: Path, data: Path) -> Verdict:
-    """Judge a drained and stopped server by what was written down and what it has in its database."""
+
+def judge(journal: Path, data: Path, url: str = "") -> Verdict:
+    """Judge drained and stopped servers by what was written down and what they have in their database.
+
+    `url` names a PostgreSQL database; without it, it is the SQLite file in `data`.
+    """
     verdict, attempted, lives, ids = Verdict(), Counter[Pair](), Counter[tuple[str, str, int]](), dict[int, str]()
     for entry in entries(journal):
         match entry["event"]:
@@ -68,11 +86,13 @@ def judge(journal: Path, data: Path) -> Verdict:
                 lives[entry["canary"], entry["path"], entry["life"]] += 1
             case "refused":
                 verdict.faults.append(f"{entry['canary']} was answered {entry['code']}")
+            case "miswired":
+                verdict.faults.append(f"on the wire was {entry['what']}")
             case "killed":
                 verdict.kills += 1
     _count(verdict, attempted)
     verdict.faults += [f"{pair} had {n} copies in one life" for pair, n in lives.items() if n > 1]
-    _look(verdict, data, ids)
+    _look(verdict, data, url, ids)
     return verdict
 
 
@@ -88,49 +108,67 @@ def _count(verdict: Verdict, attempted: Counter[Pair]) -> None:
     verdict.recovered = (once & attempted) - verdict.acked
 
 
-def _look(verdict: Verdict, data: Path, ids: dict[int, str]) -> None:
-    """Ask the database: duplicates explained, everyone's fate known, every author's copy there, file whole."""
-    with closing(read(data)) as connection:
+def _look(verdict: Verdict, data: Path, url: str, ids: dict[int, str]) -> None:
+    """Ask the database: duplicates explained, everyone's fate known, every author's copy there, all whole."""
+    with closing(read(data, url)) as connection:
         explained: dict[str, str] = {}
         for message_id, conversation in connection.execute(_EXPLAINED):
             explained[message_id] = explained.get(message_id, "") + conversation
-        waiting = connection.execute(_UNFINISHED).fetchall()
+        unfinished = connection.execute(_UNFINISHED).fetchall()
         sent = {gmail_id for (gmail_id,) in connection.execute(_SENT)}
-        (whole,) = connection.execute("PRAGMA integrity_check").fetchone()
+        torn = connection.execute(_TORN).fetchall()
+        whole = "ok" if url else connection.execute("PRAGMA integrity_check").fetchone()[0]
     verdict.faults += [
         f"no in_doubt mark explains the second copy of {canary} for {path}"
         for canary, path in verdict.duplicated
         if f"RCPT TO:<{path}>" not in explained.get(letters.of(canary).message_id, "")
     ]
-    verdict.faults += [f"{path} is {state}" for path, state in waiting]
+    verdict.faults += [f"{path} is {state}" for path, state in unfinished]
     verdict.faults += [f"the author has no copy of {canary}" for id_, canary in ids.items() if id_ not in sent]
+    verdict.faults += [f"content {content_id:016x} is not as long as it says" for (content_id,) in torn]
     verdict.faults += [] if whole == "ok" else [f"integrity_check says {whole}"]
 
 
-def read(data: Path) -> sqlite3.Connection:
-    """The database to look at, also beside a running server."""
+def read(data: Path, url: str = "") -> Any:
+    """A connection to look through, also beside running servers."""
+    if url:
+        return psycopg.connect(url, autocommit=True)
     return sqlite3.connect(f"file:{data / DATABASE}?mode=ro", uri=True, timeout=10)
 
 
-def waiting(data: Path) -> int:
+def waiting(data: Path, url: str = "") -> int:
     """How many recipients wait."""
-    with closing(read(data)) as connection:
+    with closing(read(data, url)) as connection:
         return connection.execute("SELECT count(*) FROM recipient WHERE state = 'queued'").fetchone()[0]
 
 
-def make_due(data: Path) -> None:
-    """Let everything that waits be due at the next start: what the minutes until a retry would do."""
-    _change(data, "recipient", "UPDATE recipient SET due_at = 0 WHERE state = 'queued'")
-    open_gates(data)
+def overdue(url: str) -> int:
+    """How many recipients are due and wait for a node to take them, on PostgreSQL."""
+    with closing(read(Path(), url)) as connection:
+        due = "SELECT count(*) FROM recipient WHERE state = 'queued' AND due_at <= %s"
+        return connection.execute(due, [time.time_ns() // 1_000_000]).fetchone()[0]
 
 
-def open_gates(data: Path) -> None:
+def make_due(data: Path, url: str = "") -> None:
+    """Let everything that waits be due, while nothing runs that may send it.
+
+    It does what the minutes until a retry, or the one until the end of a dead node's leases, would do.
+    """
+    _change(data, url, "recipient", "UPDATE recipient SET due_at = 0 WHERE state = 'queued'")
+    open_gates(data, url)
+
+
+def open_gates(data: Path, url: str = "") -> None:
     """Let every destination be tried at once, whatever failed there before; also beside a running server."""
-    _change(data, "destination", "UPDATE destination SET failures = 0, next_try = NULL")
+    _change(data, url, "destination", "UPDATE destination SET failures = 0, next_try = NULL")
 
 
-def _change(data: Path, table: str, statement: str) -> None:
+def _change(data: Path, url: str, table: str, statement: str) -> None:
     """Change a table that is there: a server killed early has not made any."""
+    if url:
+        with psycopg.connect(url) as connection:
+            connection.execute(statement)
+        return
     with closing(sqlite3.connect(data / DATABASE, timeout=10)) as connection, connection:
         connection.execute("PRAGMA wal_autocheckpoint=0")  # checkpoints are the server's
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():

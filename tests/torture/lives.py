@@ -1,17 +1,19 @@
 """One life of a server, from start to whatever ends it; and the load it has to bear meanwhile."""
 
+import asyncio
 import contextlib
 import http.client
+import itertools
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.running import POSTROAD, Server
-from tests.smtp_sink import ALWAYS, Dribble, Sink, assert_wire_invariants, running_sink
+from tests.smtp_sink import ALWAYS, Dribble, Session, Sink, assert_wire_invariants, running_sink
 from tests.torture import letters
 from tests.torture.journal import Journal
 from tests.torture.judge import waiting
@@ -19,8 +21,33 @@ from tests.torture.judge import waiting
 # The reply to the final dot takes about this long in all, so that some kills fall between the two.
 SLOW_REPLY = Dribble("250 2.0.0 Ok", 0.001)
 DRAIN_SECONDS = 120.0
+# How much is sent between two strikes.
+CONNECTIONS, LETTERS_EACH = 4, 8
+# How long a client waits after a 503 before its next message.
+AWAY_SECONDS = 0.1
 # A life that does not end by itself is a fault of the server; nothing here waits longer than this.
 STOP_SECONDS = 60.0
+
+
+class Sessions(list[Session]):
+    """The open sessions of a sink. When one is over, what was on its wire is checked, and it is let go of."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def append(self, session: Session) -> None:
+        super().append(session)
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _: self._end(session))
+
+    def _end(self, session: Session) -> None:
+        try:
+            assert_wire_invariants(session)
+        except AssertionError as wrong:
+            self._journal.note("miswired", what=str(wrong)[:500])
+        self[:] = [other for other in self if other is not session]
 
 
 @contextlib.contextmanager
@@ -28,33 +55,34 @@ def journalling_sink(journal: Journal) -> Iterator[Sink]:
     """A sink that writes down what it takes, in the place of keeping it."""
     with running_sink({("DOT_AFTER_COMMIT", ALWAYS): SLOW_REPLY}) as sink:
         sink.take = journal.take
+        sink.sessions = Sessions(journal)
         yield sink
 
 
-def forget(sink: Sink) -> None:
-    """Wait until the sessions of a dead server are over, check what was on their wires, and let go of them."""
+def forget(sink: Sink, hostname: str = "") -> None:
+    """Wait until the sessions of dead servers are over: those that said this name, or all."""
     deadline = time.monotonic() + STOP_SECONDS
-    while sink._tasks:
+    while any(hostname.encode() in b"".join(session.commands[:1]) for session in list(sink.sessions)):
         assert time.monotonic() < deadline, "a session outlives its server"
         time.sleep(0.002)
-    for session in sink.sessions:
-        assert_wire_invariants(session)
-    sink.sessions.clear()
 
 
 @contextlib.contextmanager
-def life(data: Path, sink: Sink, *flags: str, before: Sequence[str] = ()) -> Iterator[Server]:
+def life(
+    data: Path, sink: Sink, *flags: str, command: str = "dev", before: Sequence[str] = ()
+) -> Iterator[Server]:
     """A server process, perhaps not ready yet: ask `ready`. It is dead when the context ends."""
-    words = [str(POSTROAD), "dev", "--data", str(data), "--listen", "127.0.0.1:0"]
+    words = [str(POSTROAD), command, "--data", str(data), "--listen", "127.0.0.1:0"]
     relay = ("--relay", f"smtp://127.0.0.1:{sink.port}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
+    database = flags[flags.index("--database") + 1] if "--database" in flags else ""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "log").open("a") as log:
         process = subprocess.Popen(
             [*before, *words, *relay, *flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
         )
     try:
-        yield Server(process, "", data)
+        yield Server(process, "", data, database)
     finally:
         if process.poll() is None:
             process.kill()
@@ -72,11 +100,16 @@ def ready(server: Server) -> bool:
 
 def drain(server: Server) -> bool:
     """Wait until nobody waits; whether the server lived to see it."""
+    return none_left(server, lambda: waiting(server.data, server.database))
+
+
+def none_left(server: Server, count: Callable[[], int]) -> bool:
+    """Wait until `count` says 0; whether the server lived to see it."""
     deadline = time.monotonic() + DRAIN_SECONDS
-    while waiting(server.data):
+    while left := count():
         if server.process.poll() is not None:
             return False
-        assert time.monotonic() < deadline, f"{waiting(server.data)} recipients wait still\n{server.log[-2000:]}"
+        assert time.monotonic() < deadline, f"{left} recipients wait still\n{server.log[-2000:]}"
         time.sleep(0.02)
     return True
 
@@ -97,16 +130,34 @@ def found(data: Path, sink: Sink) -> str:
     return token
 
 
-def send_all(server: Server, journal: Journal, token: str, shares: Sequence[Sequence[str]]) -> None:
-    """Send the canaries of each share over a connection of its own, until done or the server is dead."""
+def last_life(data: Path, sink: Sink, *flags: str, command: str = "dev") -> None:
+    """A life that sends whatever waits, and is stopped in order."""
+    with life(data, sink, *flags, command=command) as server:
+        assert ready(server), server.log[-2000:]
+        assert drain(server), server.log[-2000:]
+        assert stop(server) == 0, server.log[-2000:]
+    forget(sink)
 
-    def send_some(canaries: Sequence[str]) -> None:
+
+def shared(names: Sequence[str]) -> list[Sequence[str]]:
+    """What each connection sends."""
+    return [names[one::CONNECTIONS] for one in range(CONNECTIONS)]
+
+
+def send_all(servers: Sequence[Server], journal: Journal, token: str, shares: Sequence[Sequence[str]]) -> None:
+    """Send the canaries of each share over a connection of its own, until done or the server is dead.
+
+    The servers take turns: with two of them, each second share goes to the second.
+    """
+
+    def send_some(server: Server, canaries: Sequence[str]) -> None:
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(server.connect()) as kept:
             for canary in canaries:
-                send(server, journal, token, canary, kept)
+                if send(server, journal, token, canary, kept) == 503:
+                    time.sleep(AWAY_SECONDS)
 
     with ThreadPoolExecutor(len(shares)) as threads:
-        for _ in threads.map(send_some, shares):
+        for _ in threads.map(send_some, itertools.cycle(servers), shares):
             pass
 
 
@@ -115,7 +166,11 @@ def send(
 ) -> int:
     """Send one message and write down what came of it; the code of the answer."""
     journal.note("attempted", canary=canary)
-    answer = server.send(letters.of(canary).content, token, kept)
+    try:
+        answer = server.send(letters.of(canary).content, token, kept)
+    except TimeoutError:
+        journal.note("refused", canary=canary, code="with silence")
+        raise
     if answer.code == 200:
         journal.note("acked", canary=canary, id=answer.json["id"])
     elif answer.code != 503:

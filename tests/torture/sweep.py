@@ -110,7 +110,7 @@ def _killed(place: Place, calls: str, number: int) -> bool:
     with journalling_sink(place.journal) as sink:
         with life(place.data, sink, before=before) as server:
             if ready(server) and place.token:
-                send_all(server, place.journal, place.token, SHARES)
+                send_all([server], place.journal, place.token, SHARES)
                 drain(server)
             code = stop(server)
         forget(sink)
@@ -195,6 +195,7 @@ def everything(folder: Path, stride: int) -> Iterator[Run]:
     for calls in (SYNCS, WRITES):
         yield from swept(lambda number, calls=calls: bench.failed(calls, "EIO", number), stride)
     yield from swept(lambda number: bench.failed(WRITES, "ENOSPC", number), stride)
+    yield bench.failed_checkpoint()
 
 
 def add(total: Verdict, run: Run) -> None:
