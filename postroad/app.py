@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from sqlalchemy import Connection
 
-from postroad import control, maillog
+from postroad import control, machine, maillog
 from postroad.database import facts
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
@@ -35,11 +35,17 @@ from postroad.relay.sessions import Sessions
 from postroad.retention import Pruner
 from postroad.settings import Settings
 from postroad.submission import Policy, Route, Submission
+from postroad.web.addresses import Addresses
 from postroad.web.asgi import Face
+from postroad.web.body_memory import BodyMemory, sharing
 from postroad.web.exposition import Exposition
+from postroad.web.quotas import Quotas
 
 # The head of a request must be complete within this time (hardening.md 2H, H5).
 HEAD_TIMEOUT_MS = 10_000
+# Between requests the same time counts. A proxy (nginx and others) keeps a connection for a minute, and loses a
+# request when it was closed before; heads that come slowly it keeps to itself.
+PROXIED_HEAD_TIMEOUT_MS = 75_000
 TIDY_SECONDS = 5.0
 # Mail transactions that one node may have beside those with a next hop at its cap.
 SPARE_SLOTS = 12
@@ -71,12 +77,13 @@ async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: 
     address = free_address(*settings.listen_address)
     if sandbox:
         await database.commit(_sandbox_accounts)
-    house = _house(settings, database)
+    house = _house(settings, database, _url(settings, address))
     await database.commit(lambda connection: _recover(connection, house, alone=database.alone))
     async with _hearing(settings, database, house):
         running = asyncio.create_task(house.runner.run() if settings.role != "web" else _nothing())
         tidying = asyncio.create_task(_tidy(house.sessions))
         pruning = asyncio.create_task(house.pruner.run())
+        watching = asyncio.create_task(machine.watch(clock))
         server = _server(settings, address, house.face)
         serving = asyncio.create_task(server.serve())
         await _until_answering(address, serving)
@@ -85,6 +92,7 @@ async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: 
         await _until_told(told, serving)
         tidying.cancel()
         pruning.cancel()
+        watching.cancel()
         await _stop(house, server, serving, running, settings.drain_seconds)
 
 
@@ -119,7 +127,7 @@ class _House:
     pruner: Pruner
 
 
-def _house(settings: Settings, database: Database) -> _House:
+def _house(settings: Settings, database: Database, url: str) -> _House:
     identifiers = Identifiers()
     hop = NextHop(*settings.smart_host) if settings.smart_host else None
     sessions = Sessions(hop, settings.hostname, settings.relay_sessions, opportunistic()) if hop else None
@@ -136,7 +144,17 @@ def _house(settings: Settings, database: Database) -> _House:
     submission = Submission(database, identifiers, _policy(settings), _route(directory, hop), runner.wake)
     exposition = Exposition(database, clock, settings.metrics_token, loopback=not settings.behind_proxy)
     takes_mail = settings.role != "relay"
-    face = Face(database, Tokens(database), submission, clock, exposition, takes_mail=takes_mail)
+    face = Face(
+        database,
+        Tokens(database),
+        submission,
+        clock,
+        exposition,
+        Addresses(url, settings.host_names, _scheme(settings)),
+        Quotas(settings.user_quota, settings.project_quota),
+        takes_mail=takes_mail,
+        token_in_query=settings.token_in_query,
+    )
     pruner = Pruner(database, settings.keep_settled_days, settings.keep_messages_days, clock)
     return _House(settings.relay, runner, sessions, face, pruner)
 
@@ -198,7 +216,8 @@ def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
     facts.write(connection, facts.HOSTNAME, house.runner.hostname)
     if facts.read(connection, facts.RELAY) == house.relay:
         return
-    local = {account.address for account in accounts.everyone(connection) if not account.captured}
+    owners = (account for account in accounts.everyone(connection) if not account.captured)
+    local = {address for owner in owners for address in owner.addresses}
     hop = str(house.sessions.hop) if house.sessions else LOCAL
     store.reroute(connection, lambda path: LOCAL if path.lower() in local else hop, clock())
     facts.write(connection, facts.RELAY, house.relay)
@@ -206,10 +225,12 @@ def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
 
 def _server(settings: Settings, address: tuple[str, int], face: Face) -> Server:
     return Server(
-        face,
+        sharing(BodyMemory(settings.body_memory), face),
         *address,
         interface=Interfaces.ASGINL,
-        http1_settings=HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_MS),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=PROXIED_HEAD_TIMEOUT_MS if settings.behind_proxy else HEAD_TIMEOUT_MS
+        ),
         websockets=False,
         log_enabled=False,
         ssl_cert=Path(settings.tls_cert) if settings.tls_cert else None,
@@ -228,9 +249,12 @@ def free_address(host: str, port: int) -> tuple[str, int]:
 
 
 def _url(settings: Settings, address: tuple[str, int]) -> str:
-    scheme = "https" if settings.tls_cert else "http"
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return settings.public_url or f"{scheme}://{host}:{address[1]}"
+    return settings.public_url.rstrip("/") or f"{_scheme(settings)}://{host}:{address[1]}"
+
+
+def _scheme(settings: Settings) -> str:
+    return "https" if settings.tls_cert else "http"
 
 
 async def _until_answering(address: tuple[str, int], serving: asyncio.Task[Any]) -> None:

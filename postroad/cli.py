@@ -34,7 +34,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def main() -> None:
     """Run the command line; a refusal or failure is one clear line on stderr."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="postroad", standalone_mode=False)
     except NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
@@ -246,6 +246,30 @@ def account_disable(**values: Any) -> None:
     """Refuse ADDRESS everywhere from now on."""
     disabled = _order("account disable", values)
     click.echo(f"disabled the account {disabled['address']}")
+
+
+@account.group()
+def alias() -> None:
+    """Give accounts further addresses, and take them away."""
+
+
+@alias.command("add")
+@click.argument("address", callback=_address)
+@click.argument("alias", callback=_address)
+@_settings(*_EVERYWHERE)
+def account_alias_add(**values: Any) -> None:
+    """Let the account ADDRESS receive and send as ALIAS, too."""
+    owner = _order("account alias add", values)
+    click.echo(f"{owner['address']} is also {', '.join(owner['aliases'])}")
+
+
+@alias.command("remove")
+@click.argument("alias", callback=_address)
+@_settings(*_EVERYWHERE)
+def account_alias_remove(**values: Any) -> None:
+    """Take ALIAS from its account."""
+    owner = _order("account alias remove", values)
+    click.echo(f"removed an alias of {owner['address']}")
 
 
 @cli.group()

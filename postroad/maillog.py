@@ -76,6 +76,12 @@ def storage_failed(cause: str) -> None:
     _log.critical("storage failed", cause=cause)
 
 
+def machine_failed(kind: str, cause: str) -> None:
+    """The machine beneath misbehaved: its clock, its processor or its descriptors; `cause` says what to do."""
+    metrics.MACHINE_FAULTS.labels(kind).inc()
+    _log.error("machine failed", what=kind, cause=cause)
+
+
 def serving(address: str) -> None:
     """The server listens."""
     _log.info("serving", address=address)

@@ -49,9 +49,12 @@ ATTEMPT_SECONDS = _histogram("attempt_seconds", "From claim to outcome of one at
 REPORTS = _counter("reports", "Reports queued for authors, about failed or delayed recipients.", "about")
 LOST_LEASES = _counter("lost_leases", "Attempts that took longer than their lease.")
 FAULTS = _counter("faults", "Failures of Postroad itself; the log has each.")
+MACHINE_FAULTS = _counter("machine_faults", "Faults of the machine: its clock, pauses, descriptors.", "what")
 COMMIT_UNITS = _histogram("commit_units", "Units of work in one synced transaction.", _UNIT_BUCKETS)
 PRUNED = _counter("pruned", "Rows removed because their time to be kept is over.", "what")
 
+for _fault in ("clock", "pause", "descriptors"):
+    MACHINE_FAULTS.labels(_fault)
 for _outcome in ("relayed", "delayed", "failed"):
     TRIED_RECIPIENTS.labels(_outcome)
 for _about in ("failed", "delayed"):

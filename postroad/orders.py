@@ -63,6 +63,16 @@ def account_disable(connection: Connection, *, now: int, address: str) -> dict[s
     return asdict(accounts.disable(connection, address, now))
 
 
+def account_alias_add(connection: Connection, *, now: int, address: str, alias: str) -> dict[str, Any]:
+    """Give an account another address."""
+    return asdict(accounts.add_alias(connection, address, alias, now))
+
+
+def account_alias_remove(connection: Connection, *, now: int, alias: str) -> dict[str, Any]:  # noqa: ARG001
+    """Take an alias from its account."""
+    return asdict(accounts.remove_alias(connection, alias))
+
+
 def queue_list(connection: Connection, *, now: int, limit: int, everything: bool) -> list[dict[str, Any]]:  # noqa: ARG001
     """Queue entries, newest first."""
     return [_plain(entry) for entry in store.listing(connection, limit=limit, waiting_only=not everything)]
@@ -109,5 +119,7 @@ ORDERS: dict[str, Callable[..., Any]] = {
     "token": token,
     "account add": account_add,
     "account disable": account_disable,
+    "account alias add": account_alias_add,
+    "account alias remove": account_alias_remove,
     **{f"queue {command}": partial(queue_command, command=command) for command in ("cancel", *commands.COMMANDS)},
 }

@@ -43,7 +43,8 @@ def accounts(found: list[dict[str, Any]], *, as_json: bool) -> None:
     table = _table("address", "role", "state")
     for one in found:
         role = "administrator" if one["administrator"] else "captured mailbox" if one["captured"] else "account"
-        table.add_row(one["address"], role, "disabled" if one["disabled"] else "active")
+        addresses = "\n".join((one["address"], *one["aliases"]))
+        table.add_row(addresses, role, "disabled" if one["disabled"] else "active")
     _print(table, found, "There is no account; `postroad account add ADDRESS` makes one.")
 
 

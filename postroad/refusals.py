@@ -4,15 +4,24 @@ A refusal carries `why`: one line for the operator's log that names the cause (w
 It never names a secret. How a refusal looks on the wire is a table in `web/errors.py`.
 
     Refusal
-    ├── CredentialMissing, CredentialInvalid                        who are you?
-    ├── ScopeInsufficient, DelegationDenied                         you may not
-    ├── RawMissing, BadBase64, BadJSON, UnknownMember, NotAMessage, WrongType   the request
+    ├── SystemParameterInvalid, CallbackInvalid, TooManyParameters  before anything else
+    ├── CredentialMissing, CredentialInvalid, KeyIsNoCredential     who are you?
+    ├── ScopeInsufficient, MetadataOnly, DelegationDenied           you may not
+    ├── FormatUnsupported, FormatInvalid, MaskInvalid               how to answer
+    ├── RawMissing, BadJSON, FieldsInvalid                          the request
     ├── IdInvalid, MaxResultsInvalid, NotFound, NotServed           what it asks for
-    ├── UnsupportedMediaType, UnsupportedEncoding, BodyTooLarge, BodyTooSlow, BodyCutShort   its body
+    ├── UnsupportedMediaType, UnsupportedEncoding, BadCompression   its body
+    │   BodyTooLarge, BodyTooSlow, BodyCutShort
+    ├── MalformedMultipart, UploadInvalid, UploadCancelled, TooManyUploads   an upload
+    ├── BatchMalformed, TooManyCalls, NotInBatch, AnswersTooLarge   many at once
     ├── RecipientMissing, TooManyRecipients, InvalidHeader, InvalidMessage   the message
     ├── ThreadIdInvalid                                             its thread
-    └── StorageUnhealthy, Draining                                  not now
+    ├── UserQuotaExceeded, ProjectQuotaExceeded                     too often
+    └── StorageUnhealthy, MemoryTaken, Draining                     not now
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class Failure(Exception):  # noqa: N818 - the base of what a command tells in one line
@@ -40,6 +49,10 @@ class ScopeInsufficient(Refusal):
     """Request had insufficient authentication scopes."""
 
 
+class MetadataOnly(Refusal):
+    """Metadata scope doesn't allow format {format}"""
+
+
 class DelegationDenied(Refusal):
     """Delegation denied for {address}"""
 
@@ -64,24 +77,25 @@ class TooManyRecipients(Refusal):
     """Too many recipients: {count} distinct addresses, the limit is {limit}"""
 
 
-class BadBase64(Refusal):
-    """Invalid value at 'message.raw' (TYPE_BYTES), Base64 decoding failed for {value}"""
-
-
 class BadJSON(Refusal):
     """Invalid JSON payload received. {problem}"""
 
 
-class UnknownMember(Refusal):
-    """Invalid JSON payload received. Unknown name "{name}" at 'message': Cannot find field."""
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong with one field of a request (google.rpc.BadRequest.FieldViolation); field "" is its root."""
+
+    field: str
+    description: str
 
 
-class NotAMessage(Refusal):
-    """Invalid JSON payload received. Unknown name "": Root element must be a message."""
+class FieldsInvalid(Refusal):
+    """{problems}"""
 
-
-class WrongType(Refusal):
-    """{problem}"""
+    def __init__(self, violations: Sequence[Violation], why: str = "") -> None:
+        descriptions = [one.description for one in violations]
+        super().__init__(why or "; ".join(descriptions), problems="\n".join(descriptions))
+        self.violations = tuple(violations)
 
 
 class UnsupportedMediaType(Refusal):
@@ -98,6 +112,30 @@ class BodyTooSlow(Refusal):
 
 class BodyCutShort(Refusal):
     """The request body ended before it was complete."""
+
+
+class BadCompression(Refusal):
+    """The request body is not valid gzip."""
+
+
+class MalformedMultipart(Refusal):
+    """{problem}"""
+
+
+class UploadInvalid(Refusal):
+    """{problem}"""
+
+
+class UploadCancelled(Refusal):
+    """The upload was cancelled."""
+
+
+class TooManyUploads(Refusal):
+    """Too many concurrent requests for user"""
+
+
+class MemoryTaken(Refusal):
+    """The service is currently unavailable."""
 
 
 class ThreadIdInvalid(Refusal):
@@ -130,3 +168,55 @@ class UnsupportedEncoding(Refusal):
 
 class MaxResultsInvalid(Refusal):
     """Invalid maxResults"""
+
+
+class BatchMalformed(Refusal):
+    """Failed to parse batch request, error: {problem}"""
+
+
+class TooManyCalls(Refusal):
+    """Inner request count exceeds the limit. Received: {count}, Limit: {limit}"""
+
+
+class NotInBatch(Refusal):
+    """Operation is not implemented, or supported, or enabled."""
+
+
+class AnswersTooLarge(Refusal):
+    """Response too large to return."""
+
+
+class UserQuotaExceeded(Refusal):
+    """Quota exceeded for quota metric 'Total Query Cost' and limit {limit}"""
+
+
+class ProjectQuotaExceeded(Refusal):
+    """Quota exceeded for quota metric 'Total Query Cost' and limit {limit}"""
+
+
+class KeyIsNoCredential(Refusal):
+    """API keys are not supported by this API."""
+
+
+class SystemParameterInvalid(Refusal):
+    """Invalid query parameters. Invalid value '{value}' for system query parameter : {name}"""
+
+
+class CallbackInvalid(Refusal):
+    """Invalid JSONP callback name: '{name}'; only alphabet, number, '_', '$', '.', '[' and ']' are allowed."""
+
+
+class TooManyParameters(Refusal):
+    """Invalid query parameters. There are more than {limit} of them."""
+
+
+class FormatUnsupported(Refusal):
+    """Unsupported alt type "{format}" for non byte stream request."""
+
+
+class FormatInvalid(Refusal):
+    """Invalid value "{format}" for query parameter 'alt'"""
+
+
+class MaskInvalid(FieldsInvalid):
+    """Request contains an invalid argument."""

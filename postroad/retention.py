@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from postroad import maillog, refusals
-from postroad.database import loose
+from postroad import maillog, refusals, uploads
+from postroad.database import facts, loose
 from postroad.database.engine import Database
 from postroad.mailbox import retention as mailboxes
+from postroad.oauth import tokens
 from postroad.queue import retention as queue
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ T = TypeVar("T")
 DAY = 86_400_000
 # From the end of one round to the next.
 INTERVAL_SECONDS = 3600.0
+# Of many nodes one prunes; when the last round began is a fact of this name, in milliseconds.
+LAST_ROUND = "pruned_at"
 # Rows that one transaction looks at or removes: some milliseconds, which those who accept just then wait longer.
 ROWS = 250
 # Each is followed by a rest of so many times its length, so that nearly all of the writer's time is others'.
@@ -48,7 +51,8 @@ class Pruner:
         """A round at the start, then one an hour."""
         while True:
             try:
-                await self.prune()
+                if self.database.alone or await self.database.commit(partial(takes_turn, now=self.clock())):
+                    await self.prune()
             except refusals.StorageUnhealthy:
                 pass  # the log has it from those who cannot wait; the next round goes on
             except Exception as error:  # noqa: BLE001 - nothing here is worth a server
@@ -56,11 +60,13 @@ class Pruner:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def prune(self) -> None:
-        """One round: settled entries, messages, then the contents that nothing refers to any more."""
+        """One round: settled entries, messages, uploads, what nothing refers to any more; expired tokens."""
         now = self.clock()
         _tell("queue", await self._prune_queue(horizon(now, self.keep_settled_days)))
         _tell("messages", await self._prune_mailboxes(horizon(now, self.keep_messages_days)))
+        _tell("uploads", await self._prune_uploads(now))
         _tell("contents", await self._prune_contents())
+        _tell("tokens", await self._prune_tokens(now - DAY))  # until then their holders are told that they expired
 
     async def _prune_queue(self, before: int | None) -> int:
         removed = after = 0
@@ -95,11 +101,25 @@ class Pruner:
             removed += await self._step(partial(_forget_messages, account_id=account_id, aged=aged))
             after = max(aged)
 
+    async def _prune_uploads(self, now: int) -> int:
+        removed = 0
+        while step := await self._step(partial(uploads.forget, now=now, limit=ROWS)):
+            removed += step
+        return removed
+
     async def _prune_contents(self) -> int:
         removed, more = 0, True
         while more:
             step, more = await self._step(partial(loose.remove, limit=ROWS))
             removed += step
+        return removed
+
+    async def _prune_tokens(self, before: int) -> int:
+        removed, after = 0, b""
+        while page := await self.database.read(partial(tokens.expiries, after=after, limit=ROWS)):
+            if expired := [token_hash for token_hash, expires_at in page.items() if expires_at < before]:
+                removed += await self._step(partial(tokens.forget, token_hashes=expired))
+            after = max(page)
         return removed
 
     async def _step(self, unit: Callable[[Connection], T]) -> T:
@@ -116,6 +136,15 @@ class Pruner:
         done = await self.database.commit(timed)
         await asyncio.sleep(seconds * self.rest)
         return done
+
+
+def takes_turn(connection: Connection, *, now: int) -> bool:
+    """Whether a round is due, of whichever node; then it is ours. Of two who ask at once both may have it."""
+    last = facts.read(connection, LAST_ROUND)
+    if last is not None and now - INTERVAL_SECONDS * 1000 < int(last) <= now:
+        return False
+    facts.write(connection, LAST_ROUND, str(now))
+    return True
 
 
 def _forget_messages(connection: Connection, account_id: int, aged: dict[int, int]) -> int:

@@ -19,8 +19,18 @@ FILE = "postroad.toml"
 # The value of `relay` under which every recipient has a mailbox here and nothing leaves the machine.
 CAPTURE = "capture"
 MEBIBYTE = 1 << 20
+# The names by which programs without an option for the address look for Google (gmail-wire.md 1.2).
+GOOGLES = (
+    "gmail.googleapis.com,gmail.mtls.googleapis.com,www.googleapis.com,www.mtls.googleapis.com,"
+    "content.googleapis.com,content-gmail.googleapis.com,oauth2.googleapis.com,accounts.google.com"
+)
 # What `postroad dev` sets where nobody else does.
-SANDBOX = {"relay": CAPTURE, "free_floor": 64 * MEBIBYTE, "hostname": "localhost.example.test"}
+SANDBOX = {
+    "relay": CAPTURE,
+    "free_floor": 64 * MEBIBYTE,
+    "hostname": "localhost.example.test",
+    "hosts": f"{GOOGLES},localhost,127.0.0.1,[::1]",
+}
 
 
 class SettingError(ValueError):
@@ -38,6 +48,12 @@ class Settings:
     data: str = _setting("./postroad-data", "Folder of the database, the lock and the command socket.")
     listen: str = _setting("127.0.0.1:8587", "HOST:PORT to serve on; port 0 takes a free one.")
     public_url: str = _setting("", "Address under which clients reach this server.")
+    hosts: str = _setting(
+        "", "Other host names, apart by commas, by which clients reach this server. dev: Google's, localhost."
+    )
+    token_in_query: bool = _setting(
+        False, "Read access tokens in addresses, too: they stay in logs and histories on the way."
+    )
     hostname: str = _setting("", "Name in EHLO, Received and mailer-daemon. Default: this machine's.")
     database: str = _setting("", "postgresql://... for many nodes. Default: an SQLite file in the data folder.")
     role: Literal["all", "web", "relay"] = _setting(
@@ -53,6 +69,17 @@ class Settings:
     max_message_size: int = _setting(36_700_160, "Octets of the largest message. Gmail: 36700160.", least=1)
     max_recipients: int = _setting(
         500, "Distinct recipients of one message. Gmail: 500 a day, 100 by API.", least=1
+    )
+    body_memory: int = _setting(
+        256 * MEBIBYTE,
+        "Octets of large request bodies held in memory at once; twice as much is used. Others wait, then get 503.",
+        least=1,
+    )
+    user_quota: int = _setting(
+        0, "Quota units per minute of one account; a send costs 100. Gmail: 6000; 0: no limit.", least=0
+    )
+    project_quota: int = _setting(
+        0, "Quota units per minute of all accounts together. Gmail: 1200000; 0: no limit.", least=0
     )
     relay_sessions: int = _setting(20, "SMTP sessions held at once with one next hop.", least=1)
     free_floor: int = _setting(
@@ -83,6 +110,11 @@ class Settings:
     def listen_address(self) -> tuple[str, int]:
         """Host and port to serve on."""
         return host_and_port("listen", self.listen)
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The host names of `hosts`."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",")) - {""}
 
     @property
     def listens_on_loopback(self) -> bool:
@@ -170,5 +202,7 @@ def _checked(values: dict[str, Any]) -> Settings:
         raise SettingError(
             f"role: {settings.role} needs --database postgresql://...; one process has an SQLite file"
         )
+    if settings.public_url and not settings.public_url.startswith(("http://", "https://")):
+        raise SettingError(f"public_url: {settings.public_url!r} is not http://HOST or https://HOST")
     _ = settings.listen_address
     return settings

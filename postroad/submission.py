@@ -4,10 +4,11 @@ Responsibility passes when `submit` returns: content, the author's copy and the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import Literal, ParamSpec, TypeVar
 
@@ -18,14 +19,16 @@ from postroad.database import content as contents
 from postroad.database.commit import Rows
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers, text_of
-from postroad.mail import added, message, transmission
+from postroad.mail import added, intake, message, transmission
 from postroad.mail.address import BadAddress, Mailbox, parse_list, same_mailbox
 from postroad.mail.copies import Copies, copies
 from postroad.mail.envelope import BccTransactions, Recipients, envelopes, recipients
 from postroad.mail.message import Message
+from postroad.mail.threads import ancestry, message_id_of
 from postroad.mailbox import messages
 from postroad.oauth.accounts import Account
 from postroad.queue import store
+from postroad.uploads import Upload, Uploads, finish
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,15 +57,33 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A message found fit to be sent: its copies, who receives it, and the facts stored with it."""
+class Body:
+    """The facts of a body. `stored` are its octets that are chunks of `content_id` already."""
 
-    copies: Copies
-    recipients: Recipients
+    content_id: int
     longest_line: int
     eight_bit: bool
+    stored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A message found fit to be sent: its copies, who receives it, and the facts stored with it.
+
+    The copies are without what is stored already.
+    """
+
+    gmail_id: int
+    copies: Copies
+    recipients: Recipients
+    body: Body
     utf8_header: bool
     message_id: str
+
+    @property
+    def size(self) -> int:
+        """Octets of the delivered content."""
+        return self.copies.size + self.body.stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,54 +105,92 @@ class Submission:
     route: Route
     wake: Callable[[], None]
 
+    @property
+    def uploads(self) -> Uploads:
+        """Where messages come in pieces, before they are submitted."""
+        return Uploads(self.database, self.identifiers, self.policy.max_size)
+
     async def submit(
         self, account: Account, submitted: bytes | bytearray, thread_id: int | None, now: int
     ) -> Accepted:
         """Accept one message of `account`. Raises a `Refusal`, and then nothing has been stored."""
-        for _ in range(OTHER_NUMBERS):
-            with suppress(IntegrityError):  # another node took the same number in the same millisecond
-                return await self._submit(account, submitted, thread_id, now)
-        return await self._submit(account, submitted, thread_id, now)
-
-    async def _submit(
-        self, account: Account, submitted: bytes | bytearray, thread_id: int | None, now: int
-    ) -> Accepted:
         began = perf_counter()
         self.database.health.refuse_unless_roomy(2 * len(submitted))
-        gmail_id = self.identifiers.next(now)
-        prepared = await unless_small(
-            len(submitted), prepare, account.address, submitted, self.policy, gmail_id, now
-        )
-        if thread_id is not None:
-            await self._refuse_unknown_thread(account, thread_id)
-        accepted, rows = await self._rows(account, prepared, gmail_id, thread_id or gmail_id, now)
-        await self.database.insert(rows)
-        seconds = perf_counter() - began
-        maillog.accepted(gmail_id, account.address, prepared.copies.size, len(prepared.recipients), seconds)
-        self.wake()
-        return accepted
 
-    async def _refuse_unknown_thread(self, account: Account, thread_id: int) -> None:
-        if not await self.database.read(
-            lambda connection: messages.thread_exists(connection, account.account_id, thread_id)
-        ):
-            raise refusals.NotFound(f"{account.address} has no thread {text_of(thread_id)}")
+        async def attempt(gmail_id: int) -> Accepted:
+            parse = partial(prepare, account.addresses, submitted, self.policy, gmail_id, now)
+            prepared = await unless_small(len(submitted), parse)
+            accepted, rows = await self._rows(account, prepared, thread_id, now)
+            pieces = (prepared.copies.header_section, prepared.copies.rest)
+            await self.database.insert({**_content(account, prepared, pieces), **rows})
+            self._tell(account, prepared, began)
+            return accepted
+
+        return await self._numbered(attempt, now)
+
+    async def submit_upload(self, account: Account, one: Upload, now: int) -> Accepted:
+        """Accept a message of `account` that has come whole: what is stored of it becomes its content.
+
+        Raises a `Refusal`, and then the upload is as it was; `MovedError` when it is not that any more.
+        """
+        began = perf_counter()
+        if not one.received:
+            raise refusals.RawMissing
+
+        async def attempt(gmail_id: int) -> Accepted:
+            parse = partial(prepare_upload, account.addresses, one, self.policy, gmail_id, now)
+            prepared = await unless_small(len(one.intake.head), parse)
+            accepted, rows = await self._rows(account, prepared, one.thread_id, now)
+            first = prepared.copies.header_section + prepared.copies.rest
+            final = replace(one, gmail_id=accepted.gmail_id, thread_id=accepted.thread_id, labels=accepted.labels)
+            unit = partial(finish, complete=one, final=final, first=first)
+            await self.database.commit(unit, {**_content(account, prepared, ()), **rows})
+            self._tell(account, prepared, began)
+            return accepted
+
+        return await self._numbered(attempt, now)
+
+    async def _numbered(self, attempt: Callable[[int], Awaitable[Accepted]], now: int) -> Accepted:
+        for _ in range(OTHER_NUMBERS):
+            with suppress(IntegrityError):  # another node took the same number in the same millisecond
+                return await attempt(self.identifiers.next(now))
+        return await attempt(self.identifiers.next(now))
+
+    def _tell(self, account: Account, prepared: Prepared, began: float) -> None:
+        seconds = perf_counter() - began
+        maillog.accepted(prepared.gmail_id, account.address, prepared.size, len(prepared.recipients), seconds)
+        self.wake()
 
     async def _rows(
-        self, account: Account, prepared: Prepared, gmail_id: int, thread_id: int, now: int
+        self, account: Account, prepared: Prepared, thread_id: int | None, now: int
     ) -> tuple[Accepted, Rows]:
-        """Everything one acceptance inserts."""
-        others, to_oneself = without(prepared.recipients, account.address)
+        """Everything one acceptance inserts beside the content."""
+        thread_id = await self._thread(account, prepared, thread_id)
+        others, to_oneself = without(prepared.recipients, account.addresses)
         labels = messages.SENT_TO_ONESELF if to_oneself else messages.SENT
+        accepted = Accepted(prepared.gmail_id, thread_id or prepared.gmail_id, labels)
         found = envelopes(account.address, others, self.policy.bcc_transactions)
-        rows = {
-            **_content(account, prepared, gmail_id),
-            **messages.rows(_authors_copy(account, prepared, gmail_id, thread_id, now, labels)),
-        }
+        rows = messages.rows(_authors_copy(account, prepared, accepted, now))
         if found:
             destination_of = await self.route([path for one in found for path in one.forward_paths])
-            rows |= store.put(gmail_id, account.account_id, gmail_id, found, destination_of, now)
-        return Accepted(gmail_id, thread_id, labels), rows
+            numbers = (prepared.gmail_id, account.account_id, prepared.body.content_id)
+            rows = {**rows, **store.put(*numbers, found, destination_of, now)}
+        return accepted, rows
+
+    async def _thread(self, account: Account, prepared: Prepared, asked: int | None) -> int | None:
+        """The thread asked for, or the one of the message that this one answers; `None` for a new one.
+
+        Raises `NotFound` for one that was asked for and is not there.
+        """
+        owner, read = account.account_id, self.database.read
+        if asked is not None:
+            if not await read(lambda connection: messages.thread_exists(connection, owner, asked)):
+                raise refusals.NotFound(f"{account.address} has no thread {text_of(asked)}")
+            return asked
+        answers = ancestry(prepared.copies.header_section)
+        if answers is None:
+            return None
+        return await read(lambda connection: messages.thread_answered(connection, owner, answers))
 
 
 async def unless_small(size: int, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -141,35 +200,61 @@ async def unless_small(size: int, parse: Callable[P, T], *args: P.args, **kwargs
     return await asyncio.to_thread(parse, *args, **kwargs)
 
 
-def prepare(author: str, submitted: bytes | bytearray, policy: Policy, gmail_id: int, now: int) -> Prepared:
-    """Check a submitted message and make its copies. Pure; raises a `Refusal`."""
+def prepare(own: Sequence[str], submitted: bytes | bytearray, policy: Policy, gmail_id: int, now: int) -> Prepared:
+    """Check a submitted message and make its copies. Pure; raises a `Refusal`.
+
+    `own` are the addresses that are the author's, that of the account first.
+    """
     if len(submitted) > policy.max_size:
         raise refusals.BodyTooLarge(limit=policy.max_size)
     parsed = message.parse(submitted)
+    body = Body(
+        content_id=gmail_id,
+        longest_line=transmission.longest_line(parsed.content, at_least=transmission.LINE_LIMIT),
+        eight_bit=transmission.is_eight_bit(memoryview(parsed.content)[parsed.header_size :]),
+    )
+    return _prepared(own, parsed, body, policy, gmail_id, now)
+
+
+def prepare_upload(own: Sequence[str], one: Upload, policy: Policy, gmail_id: int, now: int) -> Prepared:
+    """The same for a message whose body is stored already."""
+    facts = one.intake
+    body = Body(one.content_id, facts.longest_line, facts.eight_bit, facts.body_size)
+    return _prepared(own, intake.finished(facts), body, policy, gmail_id, now)
+
+
+def _prepared(
+    own: Sequence[str], parsed: Message, body: Body, policy: Policy, gmail_id: int, now: int
+) -> Prepared:
     found = recipients(parsed, limit=policy.max_recipients)
     queue_id = text_of(gmail_id)
     lines = added.lines(
         parsed,
-        author=author,
+        author=own[0],
         hostname=policy.hostname,
         queue_id=queue_id,
         now=datetime.fromtimestamp(now // 1000, UTC),
     )
-    made = copies(parsed, lines, author_line(parsed, author, policy.from_policy))
+    kept = message_id_of(parsed.text("Message-ID"))
+    message_id = kept or f"<{queue_id}@{policy.hostname}>"
+    own_id = None if kept else f"Message-ID: {message_id}\r\n".encode()
+    made = copies(parsed, lines, author_line(parsed, own, policy.from_policy), own_id)
     if not transmission.foldable(made.header_section):
         raise refusals.InvalidMessage(problem="a header line over 998 octets has no white space to fold at")
     return Prepared(
+        gmail_id=gmail_id,
         copies=made,
         recipients=found,
-        longest_line=transmission.longest_line(parsed.content, at_least=transmission.LINE_LIMIT),
-        eight_bit=transmission.is_eight_bit(made.rest),
+        body=body,
         utf8_header=transmission.headers_need_smtputf8(made.header_section),
-        message_id=parsed.text("Message-ID") if parsed.first("Message-ID") else f"<{queue_id}@{policy.hostname}>",
+        message_id=message_id,
     )
 
 
-def author_line(parsed: Message, author: str, policy: FromPolicy) -> bytes | None:
+def author_line(parsed: Message, own: Sequence[str], policy: FromPolicy) -> bytes | None:
     """The From field to write in the place of the one submitted; `None` when that one may stand.
+
+    It may when it names addresses of the author's `own` alone; else it gets the first of them.
 
     Raises `InvalidHeader` for one that cannot be read, names several people, or is another's under `refuse`.
     """
@@ -177,13 +262,17 @@ def author_line(parsed: Message, author: str, policy: FromPolicy) -> bytes | Non
     if field is None:
         return None
     if field.text.lower() in ("", "me"):
-        return f"From: {author}\r\n".encode()
+        return f"From: {own[0]}\r\n".encode()
     people = _people(field.body)
-    if all(same_mailbox(person.address, author) for person in people):
+    if all(_is_one_of(person.address, own) for person in people):
         return None
     if len(people) > 1 or policy == "refuse":
-        raise refusals.InvalidHeader(f"From is not {author}", name="From")
-    return _rewritten(people[0], author)
+        raise refusals.InvalidHeader(f"From is not {' or '.join(own)}", name="From")
+    return _rewritten(people[0], own[0])
+
+
+def _is_one_of(address: str, own: Sequence[str]) -> bool:
+    return any(same_mailbox(address, one) for one in own)
 
 
 def _people(body: bytes) -> tuple[Mailbox, ...]:
@@ -203,37 +292,34 @@ def _rewritten(person: Mailbox, author: str) -> bytes:
     return f"From: {author}\r\n".encode()
 
 
-def without(found: Recipients, address: str) -> tuple[Recipients, bool]:
-    """The recipients other than `address`, and whether it was among them."""
-    visible = tuple(path for path in found.visible if not same_mailbox(path, address))
-    blind = tuple(path for path in found.blind if not same_mailbox(path, address))
+def without(found: Recipients, own: Sequence[str]) -> tuple[Recipients, bool]:
+    """The recipients other than the author's `own` addresses, and whether one of those was among them."""
+    visible = tuple(path for path in found.visible if not _is_one_of(path, own))
+    blind = tuple(path for path in found.blind if not _is_one_of(path, own))
     others = Recipients(visible, blind)
     return others, len(others) < len(found)
 
 
-def _content(account: Account, prepared: Prepared, content_id: int) -> Rows:
+def _content(account: Account, prepared: Prepared, pieces: Iterable[bytes | memoryview]) -> Rows:
     facts: dict[str, object] = {
-        "size": prepared.copies.size,
+        "size": prepared.size,
         "header_size": len(prepared.copies.header_section),
-        "longest_line": prepared.longest_line,
-        "eight_bit": prepared.eight_bit,
+        "longest_line": prepared.body.longest_line,
+        "eight_bit": prepared.body.eight_bit,
         "utf8_header": prepared.utf8_header,
         "message_id": prepared.message_id,
     }
-    pieces = (prepared.copies.header_section, prepared.copies.rest)
-    return contents.rows(content_id, account.account_id, pieces, facts)
+    return contents.rows(prepared.body.content_id, account.account_id, pieces, facts)
 
 
-def _authors_copy(
-    account: Account, prepared: Prepared, gmail_id: int, thread_id: int, now: int, labels: tuple[str, ...]
-) -> messages.Stored:
+def _authors_copy(account: Account, prepared: Prepared, accepted: Accepted, now: int) -> messages.Stored:
     return messages.Stored(
         account_id=account.account_id,
-        gmail_id=gmail_id,
-        thread_id=thread_id,
-        content_id=gmail_id,
+        gmail_id=accepted.gmail_id,
+        thread_id=accepted.thread_id,
+        content_id=prepared.body.content_id,
         insertions=prepared.copies.insertions,
-        size=prepared.copies.authors_size,
+        size=prepared.copies.authors_size + prepared.body.stored,
         internal_date=now,
-        labels=labels,
+        labels=accepted.labels,
     )

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import create_engine
@@ -17,11 +18,14 @@ REQUIRE_ALL = "POSTROAD_REQUIRE_ALL"
 def program(name: str, *places: str) -> str:
     """The path of a foreign judge; without it the test is skipped, but never where all are required (CI)."""
     found = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin", *places)))
-    if found is None:
-        if os.environ.get(REQUIRE_ALL):
-            pytest.fail(f"{name} is required here and not installed")
-        pytest.skip(f"{name} is not installed")
-    return found
+    return found or missing_judge(name)
+
+
+def missing_judge(name: str, remedy: str = "") -> NoReturn:
+    """Skip the test, or fail it where all judges are required."""
+    if os.environ.get(REQUIRE_ALL):
+        pytest.fail(f"{name} is required here and not installed; {remedy}".rstrip("; "))
+    pytest.skip(f"{name} is not installed; {remedy}".rstrip("; "))
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,8 @@ FLAGS = {
     ("account", "add"): {"--admin"},
     ("account", "list"): {"--json"},
     ("account", "disable"): set(),
+    ("account", "alias", "add"): set(),
+    ("account", "alias", "remove"): set(),
     ("queue", "list"): {"--all", "--limit", "--json"},
     ("queue", "show"): {"--json"},
     ("queue", "retry"): {"--recipient", "--json"},

@@ -20,12 +20,12 @@ def _a_wide_terminal(monkeypatch):
 
 def account(address="alice@example.test", **more) -> dict:
     facts = {"account_id": 1, "address": address, "administrator": False, "captured": False, "disabled": False}
-    return facts | more
+    return facts | {"aliases": []} | more
 
 
 ACCOUNTS = [
     account(administrator=True),
-    account("bob@example.test"),
+    account("bob@example.test", aliases=["sales@example.test"]),
     account("carol@example.test", disabled=True),
     account("who@ever.example", captured=True),
 ]
@@ -71,12 +71,13 @@ def rows(capsys) -> list[str]:
 
 
 def test_accounts_are_a_table(capsys):
-    """Each account is a row with its role and state."""
+    """Each account is a row with its role and state, its aliases below its address."""
     output.accounts(ACCOUNTS, as_json=False)
     assert rows(capsys) == [
         "address role state",
         "alice@example.test administrator active",
         "bob@example.test account active",
+        "sales@example.test",
         "carol@example.test account disabled",
         "who@ever.example captured mailbox active",
     ]

@@ -27,10 +27,12 @@ from postroad.database.schema import (
     metadata,
     queue_entry,
     recipient,
+    token,
 )
 from postroad.database.sqlite import writer_of
 from postroad.mail.envelope import Envelope
 from postroad.mailbox import messages
+from postroad.oauth import accounts, tokens
 from postroad.queue import store
 from postroad.retention import DAY, Pruner, horizon
 
@@ -231,6 +233,8 @@ def test_rounds_go_on_after_a_failure(monkeypatch):
     enough = asyncio.Event()
 
     class Troubled:
+        alone = True
+
         async def read(self, _question):
             rounds.append(1)
             if len(rounds) > 2:
@@ -245,6 +249,47 @@ def test_rounds_go_on_after_a_failure(monkeypatch):
 
     asyncio.run(scenario())
     assert logged == troubles[1:]
+
+
+def issued(database, count: int, expires_at: int) -> None:
+    """Tokens of one account that expire at that time."""
+
+    def issue(connection):
+        owner = accounts.find(connection, "t@a.test") or accounts.add(
+            connection, "t@a.test", administrator=False, now=1
+        )
+        for _ in range(count):
+            tokens.issue(connection, owner, frozenset(["s"]), expires_at=expires_at, now=1)
+
+    do(database, issue)
+
+
+def test_an_expired_token_goes_after_a_day(database, monkeypatch):
+    """Tokens that expired over a day ago are removed, in small steps; the others stay."""
+    monkeypatch.setattr(retention, "ROWS", 3)
+    issued(database, 8, NOW - DAY - 1)
+    issued(database, 2, NOW - DAY)
+    issued(database, 2, NOW + DAY)
+    prune(database)
+    expiries = database.look(lambda connection: sorted(connection.execute(select(token.c.expires_at)).scalars()))
+    assert expiries == [NOW - DAY] * 2 + [NOW + DAY] * 2
+
+
+HOUR = 3_600_000
+TURNS = {
+    "the first ever": ([0], [True]),
+    "two nodes at once": ([0, 0], [True, False]),
+    "another within the hour": ([0, HOUR - 1], [True, False]),
+    "the next hour": ([0, HOUR], [True, True]),
+    "whoever comes first then": ([0, HOUR // 2, HOUR, HOUR + HOUR // 2], [True, False, True, False]),
+    "a clock that was ahead": ([0, -DAY], [True, True]),
+}
+
+
+@pytest.mark.parametrize(("asked", "given"), TURNS.values(), ids=TURNS)
+def test_of_many_nodes_one_prunes(database, asked, given):
+    """A round an hour is had by one node, and by another when that one is gone."""
+    assert [do(database, retention.takes_turn, now=NOW + one) for one in asked] == given
 
 
 class CrashError(Exception):

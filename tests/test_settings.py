@@ -1,5 +1,6 @@
 """Settings: one table; flag before variable before file before default; errors that name the setting."""
 
+import json
 import socket
 from dataclasses import FrozenInstanceError, fields
 
@@ -13,12 +14,17 @@ VALUES = {
     "data": ("a", "b", "c", "d"),
     "listen": ("a:1", "b:2", "c:3", "d:4"),
     "public_url": ("https://a", "https://b", "https://c", "https://d"),
+    "hosts": ("a.example", "b.example", "c.example", "d.example"),
+    "token_in_query": (True, False, True, False),
     "hostname": ("a.example", "b.example", "c.example", "d.example"),
     "relay": ("smtp://a", "smtp://b", "smtp://c", "smtp://d"),
     "from_policy": ("refuse", "rewrite", "refuse", "rewrite"),
     "bcc_transactions": ("grouped", "single", "grouped", "single"),
     "max_message_size": (1, 2, 3, 4),
     "max_recipients": (1, 2, 3, 4),
+    "body_memory": (1 << 20, 2 << 20, 3 << 20, 4 << 20),
+    "user_quota": (1, 2, 3, 4),
+    "project_quota": (1, 2, 3, 4),
     "relay_sessions": (1, 2, 3, 4),
     "free_floor": (1, 2, 3, 4),
     "tls_cert": ("a", "b", "c", "d"),
@@ -41,7 +47,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def toml(**values) -> str:
-    return "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
 
 
 def test_every_setting_is_in_the_table():
@@ -145,6 +151,14 @@ WRONG = {
     "a database of another kind": (
         {"database": "mysql://x"},
         "database: it begins with postgresql://, or is left out for an SQLite file",
+    ),
+    "a public name without scheme": (
+        {"public_url": "mail.example.org"},
+        "public_url: 'mail.example.org' is not http://HOST or https://HOST",
+    ),
+    "a public URL of another kind": (
+        {"public_url": "smtp://mail.example.org"},
+        "public_url: 'smtp://mail.example.org' is not http://HOST or https://HOST",
     ),
     "a role without a server": (
         {"role": "relay"},
@@ -271,3 +285,15 @@ def test_any_other_relay_is_refused(relay, text):
     with pytest.raises(SettingError) as refused:
         _ = Settings(relay=relay).smart_host
     assert str(refused.value) == text.format(relay)
+
+
+def test_host_names_stand_apart_by_commas():
+    """`hosts` is a list of names, in any case of letters, with or without spaces."""
+    assert Settings(hosts=" A.example,b.example, ,[::1] ").host_names == {"a.example", "b.example", "[::1]"}
+    assert Settings().host_names == set()
+
+
+def test_the_sandbox_knows_googles_names():
+    """By default the sandbox alone answers to Google's names; a server does so only when told."""
+    assert {"gmail.googleapis.com", "www.googleapis.com", "localhost"} <= load({}, {}, SANDBOX).host_names
+    assert load({}, {}, {"hostname": "a.example"}).host_names == set()

@@ -20,11 +20,14 @@ from postroad.mail.address import BadAddress, Mailbox, parse_address, parse_list
 from postroad.mail.copies import with_insertions
 from postroad.mail.envelope import Recipients
 from postroad.mail.message import parse
-from postroad.refusals import BadBase64, BodyTooLarge, RecipientMissing, Refusal
+from postroad.mail.threads import message_id_of
+from postroad.refusals import BodyTooLarge, FieldsInvalid, InvalidHeader, RecipientMissing, Refusal
 from postroad.submission import MAX_KEPT_NAME, Policy, Prepared, author_line, prepare, without
 from postroad.web.message_json import read
 
 AUTHOR = "alice@origin.example"
+OWN_ADDRESSES = (AUTHOR, "sales@origin.example")
+OWN_ID = "<019b7cd1e2a4f00d@mx.origin.example>"
 BOB = "bob@d.example"
 POLICY = Policy(
     hostname="mx.origin.example",
@@ -85,9 +88,16 @@ def expected(submitted: bytes, author: bytes | None) -> tuple[bytes, bytes]:
     found, rest = fields(submitted)
     present = {name for name, _ in found}
     top = [RECEIVED, *(line for name, line in MISSING.items() if name not in present)]
-    kept = [(name, author if author and name == b"from" else lines) for name, lines in found]
+    kept = [(name, replaced(name, lines, author)) for name, lines in found]
     seen = [lines for name, lines in kept if name not in GOES]
     return b"".join([*top, *seen, rest]), b"".join([*top, *(lines for _, lines in kept), rest])
+
+
+def replaced(name: bytes, lines: bytes, author: bytes | None) -> bytes:
+    """What stands in the place of a field: `author` for From, and for a Message-ID that is none one that is."""
+    if name == b"message-id" and not message_id_of(lines.partition(b":")[2].decode()):
+        return MISSING[b"message-id"]
+    return author if author and name == b"from" else lines
 
 
 def delivered(prepared: Prepared) -> bytes:
@@ -97,7 +107,7 @@ def delivered(prepared: Prepared) -> bytes:
 def judge(submitted: bytes, author: str = AUTHOR, **policy: object) -> Prepared | Refusal:
     """What becomes of a message; anything raised but a refusal is a bug."""
     try:
-        return prepare(author, submitted, replace(POLICY, **policy), GMAIL_ID, NOW)
+        return prepare((author,), submitted, replace(POLICY, **policy), GMAIL_ID, NOW)
     except Refusal as refusal:
         return refusal
 
@@ -410,7 +420,7 @@ def test_raw_is_decoded_whole_or_not_at_all(text, octets):
     """Base64 of either alphabet is the message it encodes; what a lenient decoder would skip is refused."""
     body = bytearray(json.dumps({"raw": text}).encode())
     if octets is None:
-        with pytest.raises(BadBase64):
+        with pytest.raises(FieldsInvalid):
             read(body)
     else:
         assert_outcome(bytes(read(body).raw), Sent())
@@ -618,6 +628,17 @@ def test_an_unclear_author_is_refused(body, policy):
     assert_outcome(author_field(body), header("From"), from_policy=policy)
 
 
+def test_an_authors_other_address_stands():
+    """An alias is kept as it was written, alone or beside the account's address, which takes any other's place."""
+    for body in ("Sales <SALES@origin.example>", f"sales@origin.example, {AUTHOR}"):
+        assert author_line(parse(to_bob(f"From: {body}")), OWN_ADDRESSES, "refuse") is None
+    line = author_line(parse(to_bob("From: Eve <eve@d.example>")), OWN_ADDRESSES, "rewrite")
+    assert line == f"From: Eve <{AUTHOR}>\r\n".encode()
+    with pytest.raises(InvalidHeader) as foreign:
+        author_line(parse(to_bob("From: eve@d.example")), OWN_ADDRESSES, "refuse")
+    assert foreign.value.why == f"From is not {AUTHOR} or sales@origin.example"
+
+
 def test_a_kelvin_sign_is_no_k():
     """An account does not pass for its neighbour by a letter that folds to the same one."""
     found = judge(to_bob("From: \u212aate@origin.example"), author="kate@origin.example")
@@ -629,8 +650,8 @@ def test_any_account_can_be_an_author(author):
     """Whatever its address looks like, an account's From is added, recognised and written in another's place."""
     line = f"From: {author}\r\n".encode()
     assert line in delivered(judge(to_bob(), author=author))
-    assert author_line(parse(to_bob(f"From: A <{author}>")), author, "refuse") is None
-    assert author_line(parse(to_bob("From: eve@d.example")), author, "rewrite") == line
+    assert author_line(parse(to_bob(f"From: A <{author}>")), (author,), "refuse") is None
+    assert author_line(parse(to_bob("From: eve@d.example")), (author,), "rewrite") == line
 
 
 @pytest.mark.parametrize(
@@ -651,8 +672,8 @@ def test_any_account_can_be_an_author(author):
 def test_facts_are_stored_with_a_message(submitted, longest, eight_bit, utf8_header):
     """The facts that decide how a message may travel are those of the delivered copy."""
     found = judge(submitted)
-    assert max(found.longest_line, 998) == longest
-    assert (found.eight_bit, found.utf8_header) == (eight_bit, utf8_header)
+    assert max(found.body.longest_line, 998) == longest
+    assert (found.body.eight_bit, found.utf8_header) == (eight_bit, utf8_header)
 
 
 def test_an_author_beyond_ascii_makes_a_header_beyond_ascii():
@@ -663,18 +684,21 @@ def test_an_author_beyond_ascii_makes_a_header_beyond_ascii():
 @pytest.mark.parametrize(
     ("lines", "message_id"),
     [
-        ([], "<019b7cd1e2a4f00d@mx.origin.example>"),
+        ([], OWN_ID),
         (["Message-ID: <1@d.example>"], "<1@d.example>"),
         (["message-id:\r\n <1@d.example>\r\n "], "<1@d.example>"),
-        (["Message-ID: what ever"], "what ever"),
-        (["Message-ID:"], ""),
-        (["Message-ID:\r\n "], ""),
+        (["Message-ID: <1@d.example> (mine)"], "<1@d.example>"),
+        (["Message-ID: what ever"], OWN_ID),
+        (["Message-ID:"], OWN_ID),
+        (["Message-ID:\r\n "], OWN_ID),
+        (["Message-ID: <1@d.example> <2@d.example>"], OWN_ID),
+        (["Message-ID:\r\n <" + "1" * 980 + "@d.example>"], OWN_ID),
     ],
 )
 def test_the_message_id_known_is_the_one_delivered(lines, message_id):
-    """What is kept as a message's Message-ID is what its recipients see, even when that is nothing."""
+    """What is kept as a message's Message-ID is the one that its recipients see: the author's if it is valid."""
     found = judge(to_bob(*lines))
-    assert found.message_id == message_id == parse(delivered(found)).text("Message-ID")
+    assert found.message_id == message_id == parse(delivered(found)).text("Message-ID").removesuffix(" (mine)")
 
 
 def test_a_message_has_a_largest_size():
@@ -695,12 +719,13 @@ def test_a_message_has_a_largest_size():
         ((BOB,), ("ALICE@origin.example",), ((BOB,), ()), True),
         ((AUTHOR,), ("Alice@origin.example",), ((), ()), True),
         (("alice+tag@origin.example",), (), (("alice+tag@origin.example",), ()), False),
+        (("Sales@Origin.example",), (BOB,), ((), (BOB,)), True),
         ((), (BOB,), ((), (BOB,)), False),
     ],
 )
 def test_a_letter_to_oneself_is_told_apart(visible, blind, others, to_oneself):
-    """The author's own address, in any case, is taken from the recipients of either kind."""
-    assert without(Recipients(visible, blind), AUTHOR) == (Recipients(*others), to_oneself)
+    """The author's own addresses, in any case, are taken from the recipients of either kind."""
+    assert without(Recipients(visible, blind), OWN_ADDRESSES) == (Recipients(*others), to_oneself)
 
 
 # Bcc. {0} and {1} are canaries: local parts that must be mailed to and never be seen; {2} must be neither.
@@ -1027,7 +1052,7 @@ def test_any_octets_are_sent_exactly_or_refused(submitted):
     found = judge(submitted)
     event(type(found).__name__)
     if isinstance(found, Prepared):
-        assert_sent_exactly(found, submitted, author_line(parse(submitted), AUTHOR, "rewrite"))
+        assert_sent_exactly(found, submitted, author_line(parse(submitted), OWN_ADDRESSES, "rewrite"))
         assert len({*found.recipients.visible, *found.recipients.blind}) == len(found.recipients) > 0
         assert all(parse_address(path) == path for path in chain(found.recipients.visible, found.recipients.blind))
         parse(delivered(found))
@@ -1047,7 +1072,7 @@ def test_a_rewritten_author_keeps_the_name(name, gaps):
         (person,) = parse_list(f"{body}<eve@d.example>".encode())
     except BadAddress:
         assume(False)  # a name may begin with "E." only after a word
-    line = author_line(parse(to_bob(f"From: {body}<eve@d.example>")), AUTHOR, "rewrite")
+    line = author_line(parse(to_bob(f"From: {body}<eve@d.example>")), OWN_ADDRESSES, "rewrite")
     assert parse_list(line.removeprefix(b"From: ").removesuffix(b"\r\n")) == (
         Mailbox(person.display_name, AUTHOR),
     )

@@ -4,6 +4,7 @@ SQLite carries on after a failed fsync and acknowledges the next commits, althou
 the pages (hardening.md 0.6). So the first such error latches until a restart has checked the file.
 """
 
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -12,12 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from postroad import refusals
 
+# sqlite.org/rescode.html
+SQLITE_IOERR = 10
 SQLITE_FULL = 13
-# SQLITE_CORRUPT, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_NOTADB (sqlite.org/rescode.html), extended codes masked.
-_UNTRUSTWORTHY = {11, 10, 14, 26}
+_DAMAGED = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
+_UNTRUSTWORTHY = _DAMAGED | {SQLITE_IOERR, 14}  # SQLITE_CANTOPEN
 
-
-_MEND = "mend the disk and restart, the file is checked at start"
+MEND = "mend the disk and restart, the file is checked at start"
 
 
 class Health:
@@ -54,7 +56,7 @@ class Health:
     def refuse_unless_trusted(self) -> None:
         """Raise `StorageUnhealthy` when latched."""
         if not self.trusted:
-            raise refusals.StorageUnhealthy(f"storage failed: {self.cause}; {_MEND}")
+            raise refusals.StorageUnhealthy(f"storage failed: {self.cause}; {MEND}")
 
     def refuse_unless_roomy(self, size: int) -> None:
         """Raise `StorageUnhealthy` when latched, or when `size` more octets would go below the floor."""
@@ -67,17 +69,34 @@ class Health:
 
     def translate(self, error: BaseException) -> BaseException:
         """What a failed statement means: a `StorageUnhealthy` for a bad disk or no room, else itself."""
-        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code in _UNTRUSTWORTHY:
             self.latch(_words(error))
         cure = _cure(code, error)
         return refusals.StorageUnhealthy(f"storage failed: {_words(error)}; {cure}") if cure else error
 
 
+def says_damaged(error: BaseException) -> bool:
+    """Whether a failed statement found the file itself wrong, rather than the disk, the rights or the room."""
+    return _code(error) in _DAMAGED
+
+
+def says_unread(verdict: str) -> bool:
+    """Whether SQLite's check could not read a page: "unable to get the page. error code=8458" is SQLITE_IOERR."""
+    found = re.search(r"error code=(\d+)", verdict)
+    return found is not None and int(found[1]) & 0xFF == SQLITE_IOERR
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's result code, an extended one masked; 0 for what is none."""
+    code: int = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0) & 0xFF
+    return code
+
+
 def _cure(code: int, error: BaseException) -> str:
     """What the operator can do; "" for an error that is not the storage's."""
     if code in _UNTRUSTWORTHY:
-        return _MEND
+        return MEND
     if code == SQLITE_FULL:
         return "free some space, nothing needs a restart"
     return "see to the database server, nothing here needs a restart" if _is_servers(error) else ""

@@ -48,6 +48,15 @@ account = Table(
     Column("disabled_at", BigInteger),  # null: active -> set: disabled, refused everywhere
 )
 
+# Another address of an account: mail to it is the account's, and its From may name it. No account's own.
+alias = Table(
+    "alias",
+    metadata,
+    Column("address", Text, primary_key=True),  # canonical, lower case
+    Column("account_id", Id, ForeignKey("account.account_id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
 token = Table(
     "token",
     metadata,
@@ -69,7 +78,7 @@ content = Table(
     Column("longest_line", Integer, nullable=False),  # octets without CRLF; 998 stands for all up to it
     Column("eight_bit", Boolean, nullable=False),  # the body holds octets over 127
     Column("utf8_header", Boolean, nullable=False),  # a header field does
-    Column("message_id", Text, nullable=False),  # the header field's value
+    Column("message_id", Text, nullable=False, index=True),  # the header field's value: answers name it
 )
 
 content_chunk = Table(
@@ -78,7 +87,7 @@ content_chunk = Table(
     Column("content_id", Id, primary_key=True, autoincrement=False),
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("account_id", Id, nullable=False),
-    Column("octets", LargeBinary, nullable=False),  # at most 256 KiB
+    Column("octets", LargeBinary, nullable=False),  # at most 256 KiB, and of an upload the header section
 )
 
 # Contents of which a message or queue entry was removed: whether anything still refers to them is to be looked
@@ -87,6 +96,30 @@ loose_content = Table(
     "loose_content",
     metadata,
     Column("content_id", Id, primary_key=True, autoincrement=False),
+)
+
+# A message that comes in pieces. Its body is chunks already, from the second on; the first is there to reserve
+# the number, and holds the header section once that is known to be good.
+# states of an upload:
+#   active -> final       accepted, in the transaction that made a content of the chunks
+#   active -> cancelled   by the author's program; the chunks are loose
+# None is known any longer than to `expires_at`; what was not accepted by then is loose.
+upload = Table(
+    "upload",
+    metadata,
+    Column("upload_hash", LargeBinary(32), primary_key=True),  # SHA-256; the id itself is a credential
+    Column("account_id", Id, nullable=False),
+    Column("content_id", Id, nullable=False),
+    Column("thread_id", Id),  # asked for; once final, the one it came to
+    Column("total", BigInteger),  # octets that were announced
+    Column("received", BigInteger, nullable=False),  # octets, as they were submitted
+    Column("chunks", Integer, nullable=False),
+    Column("intake", LargeBinary, nullable=False),  # how what was received reads on: mail/intake
+    Column("state", String(9), nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("gmail_id", Id),  # once final: what it became
+    Column("labels", Text),  # separated by single spaces
+    _where("ix_upload_active", "state = 'active'", "account_id"),
 )
 
 # One copy in one account's mailbox.

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from postroad import refusals
 from postroad.database import migrations
-from postroad.database.health import Health
+from postroad.database.health import MEND, Health, says_damaged, says_unread
 from postroad.refusals import Failure
 
 BUSY_TIMEOUT_MS = 10_000
@@ -116,11 +117,16 @@ class File:
         try:
             with self.writer.connect() as connection:
                 verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        except DatabaseError as error:  # too damaged to be looked at
+        except DatabaseError as error:
+            if not says_damaged(error):  # the disk, or our rights: the file may be whole
+                raise
             verdict = str(error.orig)
         if verdict != "ok":
             self.writer.dispose()
-            raise DamagedDatabaseError(f"{self._file} is damaged: {' '.join(verdict.split())}; restore a backup")
+            words = " ".join(verdict.split())
+            if says_unread(words):
+                raise refusals.StorageUnhealthy(f"storage failed: {words}; {MEND}")
+            raise DamagedDatabaseError(f"{self._file} is damaged: {words}; restore a backup")
 
     def announce(self, connection: Connection) -> None:
         """New mail is in the queue: nobody else can be waiting for it."""

@@ -44,11 +44,14 @@ class Copies:
         return self.size + sum(len(insertion.octets) for insertion in self.insertions)
 
 
-def copies(message: Message, added: Sequence[bytes], author: bytes | None) -> Copies:
-    """Make the copies: `added` lines go on top; `author`, when given, takes the place of the From field's lines.
+def copies(
+    message: Message, added: Sequence[bytes], author: bytes | None, message_id: bytes | None = None
+) -> Copies:
+    """Make the copies: `added` lines go on top; `author` and `message_id`, when given, take a field's place.
 
     Each added line ends with CRLF.
     """
+    replaced = {b"from": author, b"message-id": message_id}
     delivered = bytearray(b"".join(added))
     insertions: list[Insertion] = []
     kept = 0  # up to here all is copied, or left out
@@ -57,8 +60,8 @@ def copies(message: Message, added: Sequence[bytes], author: bytes | None) -> Co
             delivered += message.content[kept : field.start]
             insertions.append(Insertion(len(delivered), bytes(message.content[field.start : field.end])))
             kept = field.end
-        elif author and field.key == b"from":
-            delivered += message.content[kept : field.start] + author
+        elif instead := replaced.get(field.key):
+            delivered += message.content[kept : field.start] + instead
             kept = field.end
     delivered += message.content[kept : message.header_size]
     return Copies(bytes(delivered), memoryview(message.content)[message.header_size :], tuple(insertions))

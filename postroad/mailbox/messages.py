@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from postroad.database import content as contents
 from postroad.database.commit import Rows
-from postroad.database.schema import message, message_label
+from postroad.database.schema import content, message, message_label
+from postroad.mail import threads
 from postroad.mail.copies import Insertion, with_insertions
+from postroad.mail.threads import Ancestry
 
 # Labels in the order in which Gmail lists them for mail sent to oneself (gmail-wire.md 3.4).
 SENT = ("SENT",)
@@ -18,6 +20,11 @@ SENT_TO_ONESELF = ("UNREAD", "SENT", "INBOX")
 
 _insertions = msgspec.msgpack.Encoder()
 _read_insertions = msgspec.msgpack.Decoder(tuple[tuple[int, bytes], ...])
+
+# Of the contents with a Message-ID in question the newest so many are looked at, and of so many the Subject: who
+# sends one Message-ID a million times shall not slow down its answers.
+NAMESAKES = 100
+COMPARED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,33 @@ def thread_exists(connection: Connection, account_id: int, thread_id: int) -> bo
     return connection.execute(question.limit(1)).first() is not None
 
 
+def thread_answered(
+    connection: Connection, account_id: int, ancestry: Ancestry, *, any_subject: bool = False
+) -> int | None:
+    """The thread of the nearest message of that mailbox that is answered; `None` when there is none.
+
+    Both must have one base subject, unless `any_subject` (DESIGN.md section 7).
+    """
+    namesakes = (
+        select(content.c.content_id, content.c.message_id)
+        .where(content.c.message_id.in_(ancestry.message_ids))
+        .order_by(content.c.content_id.desc())
+        .limit(NAMESAKES)
+        .subquery()
+    )
+    found = connection.execute(
+        select(message.c.thread_id, namesakes)
+        .join(namesakes, message.c.content_id == namesakes.c.content_id)
+        .where(message.c.account_id == account_id)
+        .order_by(namesakes.c.content_id.desc())
+    ).all()
+    for row in sorted(found, key=lambda row: ancestry.message_ids.index(row.message_id))[:COMPARED]:
+        header_section = b"" if any_subject else contents.header_section(connection, row.content_id)
+        if any_subject or threads.subject_of(header_section) == ancestry.subject:
+            return int(row.thread_id)
+    return None
+
+
 def delivered(connection: Connection, account_id: int, queue_id: int, forward_path: str) -> bool:
     """Whether this recipient of this queue entry has its copy already."""
     question = select(message.c.gmail_id).where(
@@ -95,6 +129,11 @@ def delivered(connection: Connection, account_id: int, queue_id: int, forward_pa
 def octets(connection: Connection, stored: Stored) -> bytes:
     """The whole copy, as its owner sees it."""
     return with_insertions(contents.whole(connection, stored.content_id), stored.insertions)
+
+
+def header_section(connection: Connection, stored: Stored) -> bytes:
+    """The header section of the copy, as its owner sees it: whatever a copy has beyond its content is there."""
+    return with_insertions(contents.header_section(connection, stored.content_id), stored.insertions)
 
 
 def _of(account_id: int) -> Select[tuple[object, ...]]:

@@ -1,19 +1,20 @@
 """Accounts: the owners of mailboxes, who may send."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select, union_all
 
 from postroad.database.engine import Database
-from postroad.database.schema import account
+from postroad.database.schema import account, alias
 from postroad.mail.address import domain_of, parse_address
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account; its address is canonical and lower case.
+    """An account; its address and its aliases are canonical and lower case.
 
     `captured`: made by captured mail, not by an administrator; its address is local only while mail is captured.
     """
@@ -23,10 +24,16 @@ class Account:
     administrator: bool
     captured: bool
     disabled: bool
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address that is this account's, its own first."""
+        return (self.address, *self.aliases)
 
 
 class AccountExistsError(ValueError):
-    """There is such an account already."""
+    """There is such an account or alias already."""
 
 
 class NoSuchAccountError(LookupError):
@@ -43,7 +50,7 @@ def add(connection: Connection, address: str, *, administrator: bool, now: int) 
     key = key_of(address)
     found = find(connection, key)
     if found and not found.captured:
-        raise AccountExistsError(f"there is an account {key} already")
+        raise AccountExistsError(_taken(found, key))
     values = {"administrator": administrator, "captured": False}
     if found:
         connection.execute(account.update().where(account.c.account_id == found.account_id).values(values))
@@ -63,10 +70,38 @@ def _insert(connection: Connection, values: dict[str, object]) -> Account:
     return by_id(connection, identifier)
 
 
+def add_alias(connection: Connection, address: str, another: str, now: int) -> Account:
+    """Give an account another address. Raises `BadAddress`, `NoSuchAccountError`, `AccountExistsError`."""
+    owner, key = named(connection, address), key_of(another)
+    if found := find(connection, key):
+        raise AccountExistsError(_taken(found, key))
+    values = {"address": key, "account_id": owner.account_id, "created_at": now}
+    connection.execute(alias.insert().values(values))
+    return by_id(connection, owner.account_id)
+
+
+def remove_alias(connection: Connection, another: str) -> Account:
+    """Take an alias from its account. Raises `BadAddress`, `NoSuchAccountError`."""
+    key = key_of(another)
+    gone = connection.execute(alias.delete().where(alias.c.address == key).returning(alias.c.account_id))
+    account_id = gone.scalar_one_or_none()
+    if account_id is None:
+        raise NoSuchAccountError(f"there is no alias {key}")
+    return by_id(connection, account_id)
+
+
+def _taken(found: Account, key: str) -> str:
+    if key in found.aliases:
+        return f"{key} is an alias of {found.address} already"
+    return f"there is {'a captured mailbox' if found.captured else 'an account'} {key} already"
+
+
 def find(connection: Connection, key: str) -> Account | None:
-    """The account of that lower-case canonical address."""
-    row = connection.execute(select(account).where(account.c.address == key)).one_or_none()
-    return _from(row) if row else None
+    """The account of that lower-case canonical address, its own or an alias."""
+    owner = select(alias.c.account_id).where(alias.c.address == key).scalar_subquery()
+    question = select(account).where(or_(account.c.address == key, account.c.account_id == owner))
+    row = connection.execute(question).first()
+    return _from(connection, row) if row else None
 
 
 def named(connection: Connection, address: str) -> Account:
@@ -79,12 +114,16 @@ def named(connection: Connection, address: str) -> Account:
 
 def by_id(connection: Connection, account_id: int) -> Account:
     """The account of that number."""
-    return _from(connection.execute(select(account).where(account.c.account_id == account_id)).one())
+    return _from(connection, connection.execute(select(account).where(account.c.account_id == account_id)).one())
 
 
 def everyone(connection: Connection) -> list[Account]:
     """All accounts by address."""
-    return [_from(row) for row in connection.execute(select(account).order_by(account.c.address))]
+    aliases = defaultdict(list)
+    for row in connection.execute(select(alias).order_by(alias.c.address)):
+        aliases[row.account_id].append(row.address)
+    rows = connection.execute(select(account).order_by(account.c.address))
+    return [of_row(row, tuple(aliases[row.account_id])) for row in rows]
 
 
 def disable(connection: Connection, address: str, now: int) -> Account:
@@ -94,7 +133,18 @@ def disable(connection: Connection, address: str, now: int) -> Account:
     return by_id(connection, found.account_id)
 
 
-def _from(row: Row[tuple[object, ...]]) -> Account:
+def _from(connection: Connection, row: Row[tuple[object, ...]]) -> Account:
+    return of_row(row, aliases_of(connection, row.account_id))
+
+
+def aliases_of(connection: Connection, account_id: int) -> tuple[str, ...]:
+    """The aliases of that account."""
+    question = select(alias.c.address).where(alias.c.account_id == account_id).order_by(alias.c.address)
+    return tuple(connection.execute(question).scalars())
+
+
+def of_row(row: Row[tuple[object, ...]], aliases: tuple[str, ...]) -> Account:
+    """The account of a row that has all columns of the table."""
     values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
     return Account(
         values["account_id"],
@@ -102,6 +152,7 @@ def _from(row: Row[tuple[object, ...]]) -> Account:
         values["administrator"],
         values["captured"],
         values["disabled_at"] is not None,
+        aliases,
     )
 
 
@@ -130,12 +181,13 @@ class Directory:
 
 
 def _domains(connection: Connection) -> frozenset[str]:
-    addresses = connection.execute(select(account.c.address).where(~account.c.captured)).scalars()
-    return frozenset(map(domain_of, addresses))
+    own = select(account.c.address).where(~account.c.captured)
+    return frozenset(map(domain_of, connection.execute(union_all(own, select(alias.c.address))).scalars()))
 
 
 def _existing(connection: Connection, addresses: set[str]) -> frozenset[str]:
     keys = {address.lower() for address in addresses}
-    question = select(account.c.address).where(account.c.address.in_(keys), ~account.c.captured)
-    found = set(connection.execute(question).scalars())
+    own = select(account.c.address).where(account.c.address.in_(keys), ~account.c.captured)
+    others = select(alias.c.address).where(alias.c.address.in_(keys))
+    found = set(connection.execute(union_all(own, others)).scalars())
     return frozenset(address for address in addresses if address.lower() in found)

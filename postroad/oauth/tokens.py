@@ -3,13 +3,15 @@
 import hashlib
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from postroad import refusals
 from postroad.database.engine import Database
 from postroad.database.schema import account, token
+from postroad.oauth import accounts
 from postroad.oauth.accounts import Account
 
 # Access tokens begin so at Google, which secret scanners know (gmail-wire.md 8.3).
@@ -55,8 +57,20 @@ def look_up(connection: Connection, token_hash: bytes) -> Grant | None:
     row = connection.execute(joined.where(token.c.token_hash == token_hash)).one_or_none()
     if row is None:
         return None
-    owner = Account(row.account_id, row.address, row.administrator, row.captured, row.disabled_at is not None)
+    owner = accounts.of_row(row, accounts.aliases_of(connection, row.account_id))
     return Grant(owner, frozenset(row.scopes.split(" ")), row.expires_at)
+
+
+def expiries(connection: Connection, *, after: bytes, limit: int) -> dict[bytes, int]:
+    """When the next tokens expire, in the order of their hashes, of which the first is over `after`."""
+    question = select(token.c.token_hash, token.c.expires_at).where(token.c.token_hash > after)
+    rows = connection.execute(question.order_by(token.c.token_hash).limit(limit))
+    return {row.token_hash: row.expires_at for row in rows}
+
+
+def forget(connection: Connection, token_hashes: Collection[bytes]) -> int:
+    """Remove these tokens; how many there were."""
+    return connection.execute(delete(token).where(token.c.token_hash.in_(token_hashes))).rowcount
 
 
 class Tokens:

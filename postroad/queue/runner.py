@@ -96,11 +96,8 @@ class Runner:
         try:
             if not await self._claim_some():
                 await self._rest()
-        except refusals.StorageUnhealthy as refusal:
-            maillog.storage_failed(refusal.why)
-            await self._sleep(PAUSE_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next mail must go out
-            maillog.broke_down(error)
+            _tell(error)
             await self._sleep(PAUSE_SECONDS)
 
     async def _claim_some(self) -> bool:
@@ -134,7 +131,7 @@ class Runner:
             self._halved.set()
         self.wake()
         if not task.cancelled() and (error := task.exception()):
-            maillog.broke_down(error)
+            _tell(error)
 
     async def _rest(self) -> None:
         """Sleep until something is due, or somebody wakes us."""
@@ -192,7 +189,7 @@ class Runner:
         except LostLease:
             raise
         except Exception as error:  # noqa: BLE001 - no fault of ours may lose the mail
-            maillog.broke_down(error)
+            _tell(error)
             delayed = Delayed(INTERNAL, in_doubt=bool(marked))
             outcomes = dict.fromkeys(claimed.envelope.forward_paths, delayed)
             return Attempted(marked, outcomes, f"! {type(error).__name__}: {error}")
@@ -273,8 +270,16 @@ class Runner:
             try:
                 await self.database.commit(partial(_keep, running=running, now=now))
             except Exception as error:  # noqa: BLE001 - it must go on, or somebody else takes the mail
-                maillog.broke_down(error)
+                _tell(error)
             await asyncio.sleep(RENEWAL_SECONDS)
+
+
+def _tell(error: BaseException) -> None:
+    """A failure of storage has its cause and cure in words; of any other the programmer wants the place."""
+    if isinstance(error, refusals.StorageUnhealthy):
+        maillog.storage_failed(error.why)
+    else:
+        maillog.broke_down(error)
 
 
 def _keep(connection: Connection, running: list[store.Claim], now: int) -> None:

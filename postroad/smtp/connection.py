@@ -13,7 +13,7 @@ from typing import Self
 
 from postroad.mail.reply import Reply, ours
 from postroad.smtp import grammar
-from postroad.smtp.protocol import Command, ContentError, Dialogue, ProtocolError, State, Transparency
+from postroad.smtp.protocol import Answer, Command, ContentError, Dialogue, ProtocolError, State, Transparency
 from postroad.smtp.session import Phase, SessionError, Timeouts
 from postroad.smtp.transaction import Course, Transaction, impossible
 from postroad.smtp.transcript import Transcript
@@ -293,13 +293,21 @@ class Connection:
 
     async def _reply(self, phase: Phase) -> Reply:
         """The next reply; SessionError when there is none, or when it is the server's last."""
-        async with self._within(phase):
-            while (answer := self._dialogue.next_answer()) is None:
-                self._dialogue.receive(await self._wire.read())
+        try:
+            answer = self._dialogue.next_answer() or await self._next_answer(phase)
+        except ProtocolError as error:
+            raise self._failure(phase, error) from error
         self._transcript.received(answer.reply)
         if answer.reply.code == 421:
             raise self._refusal(phase, answer.reply)
         return answer.reply
+
+    async def _next_answer(self, phase: Phase) -> Answer:
+        """Wait for it. Most replies of a pipelined group have come with the first: these cost no deadline."""
+        async with self._within(phase):
+            while (answer := self._dialogue.next_answer()) is None:
+                self._dialogue.receive(await self._wire.read())
+        return answer
 
     @asynccontextmanager
     async def _within(self, phase: Phase) -> AsyncIterator[None]:

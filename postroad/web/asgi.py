@@ -1,34 +1,39 @@
 """The ASGI application: finds the method, permits, calls, answers. Refusals become answers here and only here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from postroad import maillog, refusals
 from postroad.database.engine import Database
-from postroad.oauth.tokens import Tokens
+from postroad.oauth.tokens import Grant, Tokens
 from postroad.refusals import Refusal
 from postroad.submission import Submission
-from postroad.web import errors, requests
-from postroad.web.bearer import permit
+from postroad.web import batch, cors, documents, errors, method_override, requests, system_parameters
+from postroad.web.addresses import Addresses
+from postroad.web.bearer import permit, presented
+from postroad.web.binding import bound
+from postroad.web.compression import compressed
 from postroad.web.exposition import Exposition
-from postroad.web.gmail import ANSWERS
+from postroad.web.gmail import ANSWERS, uploads
 from postroad.web.gmail.call import Call
 from postroad.web.methods import METHODS
+from postroad.web.partial_response import compiled
+from postroad.web.quotas import Quotas
 from postroad.web.requests import Receive, Request
-from postroad.web.responses import Response, Send, json_response
+from postroad.web.responses import Response, Send, json_response, script
+from postroad.web.system_parameters import ABSENT, Parameters
 from postroad.web.transcoding import Route, Routes
 
 _ROUTES = Routes(METHODS)
-MAX_PARAMETERS = 100
 
 
 @dataclass(slots=True)
 class Face:
     """What answers HTTP requests. `clock` tells the time in milliseconds.
 
-    `takes_mail`: false on a node that only relays, which answers probes alone. `draining` refuses new mail.
+    `takes_mail`: false on a node that only relays, which answers probes alone. `token_in_query`: access tokens in
+    the address are read, too. `draining` refuses new mail.
     """
 
     database: Database
@@ -36,42 +41,103 @@ class Face:
     submission: Submission
     clock: Callable[[], int]
     exposition: Exposition | None = None
+    addresses: Addresses = field(default_factory=Addresses)
+    quotas: Quotas = field(default_factory=Quotas)
     takes_mail: bool = True
+    token_in_query: bool = False
     draining: bool = False
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = requests.of(scope, receive)
-        response = await self._answer(request, scope["query_string"])
+        try:
+            response = await self._answer(request, scope["query_string"])
+        except Exception as error:  # noqa: BLE001 - a bug in what is around the calls
+            maillog.broke_down(error)
+            response = errors.broken()
+        if b"accept-encoding" in request.headers:
+            response = await compressed(response, request.headers)
         await response.send(send)
 
     async def _answer(self, request: Request, query: bytes) -> Response:
+        """What this server has for operators, and the API, which pages of any origin may read."""
         if probe := {"/healthz": self._alive, "/readyz": self._ready}.get(request.path):
             return probe()
         if request.path == "/metrics" and self.exposition:
             return await self.exposition.answer(request)
-        route = _ROUTES.match(request.verb, request.raw_path) if self.takes_mail else None
+        if b"origin" not in request.headers:
+            return await self._api(request, query)
+        return cors.preflight(request) or cors.readable(await self._api(request, query), request)
+
+    async def _api(self, request: Request, query: bytes) -> Response:
+        """A batch of calls, a document about them, or one call."""
+        if self.takes_mail and request.path in batch.PATHS and request.verb == "POST":
+            return await batch.answer(request, query, self.answer, batch.limit(self.submission.policy.max_size))
+        if self.takes_mail and request.path in documents.PATHS and request.verb == "GET":
+            root = self.addresses.root(request.headers.get(b"host"))
+            return documents.answer(request, query, root, self.submission.policy.max_size)
+        return await self.answer(request, query)
+
+    async def answer(self, request: Request, query: bytes) -> Response:
+        """Answer one call of a method of the table, in the order of checks of gmail-wire.md 6.3."""
+        verb = method_override.meant(request)
+        route = _ROUTES.match(verb, request.raw_path) if self.takes_mail else None
         if route is None:
             await request.drain()
             return errors.not_found(request.path)
+        parameters = ABSENT
         try:
-            return await self._call(request, route, query)
+            if verb != request.verb:
+                query = await method_override.query_of(request, query)
+            parameters = system_parameters.read(query, request.headers)
+            system_parameters.refuse_illegal(parameters, verb)
+            response = await self._call(request, route, parameters)
         except Refusal as refusal:
             maillog.refused(refusal, request.path)
             await request.drain()
-            return errors.refused(refusal, route.method)
+            response = errors.refused(refusal, route.method, listed=parameters.lists_errors)
         except Exception as error:  # noqa: BLE001 - a bug: the operator learns what, the client that
             maillog.broke_down(error)
-            return errors.broken()
+            response = errors.broken(listed=parameters.lists_errors)
+        function = parameters.function(verb)
+        return script(response, function) if function else response
 
-    async def _call(self, request: Request, route: Route, query: bytes) -> Response:
-        """Permit, then call; in the order of checks of gmail-wire.md 6.3."""
+    async def _call(self, request: Request, route: Route, parameters: Parameters) -> Response:
+        """Permit, then bind the parameters, then call."""
         now = self.clock()
         if self.draining:
             raise refusals.Draining("the server is stopping")
-        grant = await permit(self.tokens, request.headers.get(b"authorization"), route.method, now)
-        call = Call(request, route, _first_of_each(query), grant.account, now, self.database, self.submission)
+        grant = await self._grant(request, route, parameters, now)
+        system_parameters.refuse_other_formats(parameters)
+        if parameters.content_type:
+            request.headers = {**request.headers, b"content-type": parameters.content_type.encode()}
+        call = Call(
+            request,
+            route,
+            parameters,
+            bound(parameters.own, route.method),
+            compiled(parameters.fields, route.method.response),
+            grant.account,
+            grant.scopes,
+            now,
+            self.database,
+            self.submission,
+            self.addresses,
+        )
         return await ANSWERS[route.method](call)
+
+    async def _grant(self, request: Request, route: Route, parameters: Parameters, now: int) -> Grant:
+        """Who calls. The address of an upload that has begun is a credential by itself (gmail-wire.md 4.4)."""
+        authorization = request.headers.get(b"authorization")
+        continued = route.upload and parameters.upload_id
+        if continued and authorization is None and not parameters.access_token:
+            account = await uploads.author_of(self.submission, parameters.upload_id, now)
+            return Grant(account, frozenset(route.method.scopes), now)
+        credential = presented(authorization, parameters, in_query=self.token_in_query)
+        grant = await permit(self.tokens, credential, route.method, now)
+        if not continued:  # the pieces of an upload are one call
+            self.quotas.charge(grant.account.address, route.method.units, now)
+        return grant
 
     def _alive(self) -> Response:
         """The process runs."""
@@ -86,9 +152,3 @@ class Face:
         except Refusal as refusal:
             return json_response({"status": "not ready", "why": refusal.why}, 503)
         return json_response({"status": "ready"})
-
-
-def _first_of_each(query: bytes) -> dict[str, str]:
-    """Of each query parameter the first; past a bound the rest is not read."""
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=None)[:MAX_PARAMETERS]
-    return dict(reversed(pairs))

@@ -1,14 +1,15 @@
-"""From the Authorization header to a grant (RFC 6750 section 2.1), and whether it suffices for a method."""
+"""From what a request presents to a grant (RFC 6750 section 2), and whether it suffices for a method."""
 
 from postroad import refusals
 from postroad.oauth.accounts import Account
 from postroad.oauth.tokens import Grant, Tokens
 from postroad.web.methods import Method
+from postroad.web.system_parameters import Parameters
 
 
-async def permit(tokens: Tokens, authorization: bytes | None, method: Method, now: int) -> Grant:
-    """The grant of this request. Raises `CredentialMissing`, `CredentialInvalid`, `ScopeInsufficient`."""
-    grant = await tokens.check(_token(authorization), now)
+async def permit(tokens: Tokens, credential: str, method: Method, now: int) -> Grant:
+    """The grant of this credential. Raises `CredentialInvalid`, `ScopeInsufficient`."""
+    grant = await tokens.check(credential, now)
     if grant.scopes.isdisjoint(method.scopes):
         raise refusals.ScopeInsufficient(
             f"{method.id} needs one of {', '.join(method.scopes)}; the token has {', '.join(sorted(grant.scopes))}"
@@ -16,12 +17,22 @@ async def permit(tokens: Tokens, authorization: bytes | None, method: Method, no
     return grant
 
 
-def _token(authorization: bytes | None) -> str:
-    """The credential; another scheme than Bearer, in any case of letters, is none at all (gmail-wire.md 8.3)."""
+def presented(authorization: bytes | None, parameters: Parameters, *, in_query: bool) -> str:
+    """The credential: of the header, or of the query if that is read.
+
+    Another scheme than Bearer, in any case of letters, is none at all (gmail-wire.md 8.3).
+    Raises `CredentialMissing`, `KeyIsNoCredential`.
+    """
     scheme, _, credential = (authorization or b"").decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not credential.strip(" "):
-        raise refusals.CredentialMissing("no Authorization header with a bearer token")
-    return credential.strip(" ")
+    if scheme.lower() == "bearer" and (text := credential.strip(" ")):
+        return text
+    if in_query and parameters.access_token:
+        return parameters.access_token
+    if parameters.key:
+        raise refusals.KeyIsNoCredential("an API key, and no bearer token")
+    if parameters.access_token:
+        raise refusals.CredentialMissing("a token in the query alone, and the setting token_in_query is off")
+    raise refusals.CredentialMissing("no Authorization header with a bearer token")
 
 
 def refuse_others(account: Account, user_id: str) -> None:

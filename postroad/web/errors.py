@@ -1,7 +1,7 @@
 """How each refusal looks on the wire (gmail-wire.md section 6): one table, one function that builds the body."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
@@ -17,6 +17,14 @@ _EXPECTED = (
     " Expected OAuth 2 access token, login cookie or other valid authentication credential."
     " See https://developers.google.com/identity/sign-in/web/devconsole-project."
 )
+_EXPECTED_OF_A_KEY = (
+    " Expected OAuth2 access token or other authentication credentials that assert a principal."
+    " See https://cloud.google.com/docs/authentication"
+)
+_PRINCIPAL = (
+    " Expected OAuth2 access token or other authentication credentials that assert a principal."
+    " See https://cloud.google.com/docs/authentication"
+)
 
 _STATUS = {
     400: "INVALID_ARGUMENT",
@@ -25,6 +33,8 @@ _STATUS = {
     404: "NOT_FOUND",
     408: "INVALID_ARGUMENT",
     413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
@@ -64,30 +74,26 @@ def _error_info(reason: str) -> Details:
     return details
 
 
-def _bad_request(field: str) -> Details:
-    """Names `field`, or the one that the refusal itself names."""
-
-    def details(refusal: Refusal, _method: Method | None) -> list[dict[str, Any]]:
-        named = refusal.fields.get("field", field)
-        violation = ({"field": named} if named else {}) | {"description": str(refusal)}
-        return [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation]}]
-
-    return details
+def _bad_request(refusal: Refusal, _method: Method | None) -> list[dict[str, Any]]:
+    """One violation each; that of the root names no field."""
+    violations = [
+        ({"field": one.field} if one.field else {}) | {"description": one.description}
+        for one in (refusal.violations if isinstance(refusal, refusals.FieldsInvalid) else ())
+    ]
+    return [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
 
 
+_RATE_LIMIT = _error_info("RATE_LIMIT_EXCEEDED")
 _INVALID = Wire(400, "invalidArgument")
+_NO_CREDENTIAL = Wire(
+    401, "required", error="Login Required.", location=True, details=_error_info("CREDENTIALS_MISSING")
+)
 _UNAVAILABLE = Wire(503, "backendError")
 _INTERNAL = Wire(500, "backendError")
 
 _WIRE: dict[type[Refusal], Wire] = {
-    refusals.CredentialMissing: Wire(
-        401,
-        "required",
-        tail=_EXPECTED,
-        error="Login Required.",
-        location=True,
-        details=_error_info("CREDENTIALS_MISSING"),
-    ),
+    refusals.CredentialMissing: replace(_NO_CREDENTIAL, tail=_EXPECTED),
+    refusals.KeyIsNoCredential: replace(_NO_CREDENTIAL, tail=_PRINCIPAL),
     refusals.CredentialInvalid: Wire(401, "authError", tail=_EXPECTED, error="Invalid Credentials", location=True),
     refusals.ScopeInsufficient: Wire(
         403,
@@ -95,6 +101,7 @@ _WIRE: dict[type[Refusal], Wire] = {
         error="Insufficient Permission",
         details=_error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
     ),
+    refusals.MetadataOnly: Wire(403, "forbidden"),
     refusals.DelegationDenied: Wire(403, "forbidden"),
     refusals.RawMissing: _INVALID,
     refusals.RecipientMissing: _INVALID,
@@ -104,44 +111,57 @@ _WIRE: dict[type[Refusal], Wire] = {
     refusals.ThreadIdInvalid: _INVALID,
     refusals.IdInvalid: _INVALID,
     refusals.MaxResultsInvalid: _INVALID,
-    refusals.BadBase64: Wire(400, "invalid", domain="", details=_bad_request("message.raw")),
     refusals.BadJSON: Wire(400, "parseError"),
-    refusals.UnknownMember: Wire(400, "invalid", domain="", details=_bad_request("message")),
-    refusals.NotAMessage: Wire(400, "invalid", domain="", details=_bad_request("")),
-    refusals.WrongType: Wire(400, "invalid", domain="", details=_bad_request("message")),
+    refusals.FieldsInvalid: Wire(400, "invalid", domain="", details=_bad_request),
+    refusals.MaskInvalid: Wire(400, "badRequest", details=_bad_request),
+    refusals.SystemParameterInvalid: Wire(400, "badRequest"),
+    refusals.CallbackInvalid: Wire(400, "badRequest"),
+    refusals.TooManyParameters: Wire(400, "badRequest"),
+    refusals.FormatUnsupported: Wire(400, "badRequest"),
+    refusals.FormatInvalid: Wire(400, "badRequest"),
     refusals.UnsupportedMediaType: Wire(400, "badRequest"),
     refusals.UnsupportedEncoding: Wire(400, "badRequest"),
     refusals.BodyTooLarge: Wire(413, "uploadTooLarge"),
     refusals.BodyTooSlow: Wire(408, "badRequest"),
     refusals.BodyCutShort: Wire(400, "badRequest"),
+    refusals.BadCompression: Wire(400, "badRequest"),
+    refusals.MalformedMultipart: Wire(400, "badRequest"),
+    refusals.UploadInvalid: Wire(400, "badRequest"),
+    refusals.UploadCancelled: Wire(499, "cancelled"),
+    refusals.TooManyUploads: Wire(429, "rateLimitExceeded"),
+    refusals.BatchMalformed: Wire(400, "badRequest"),
+    refusals.TooManyCalls: Wire(400, "badRequest"),
+    refusals.NotInBatch: Wire(400, "badRequest"),
+    refusals.AnswersTooLarge: Wire(403, "responseTooLarge"),
+    # 429 is what one user does too much, 403 what the project does (gmail-wire.md 6.2).
+    refusals.UserQuotaExceeded: Wire(429, "rateLimitExceeded", domain="usageLimits", details=_RATE_LIMIT),
+    refusals.ProjectQuotaExceeded: Wire(403, "rateLimitExceeded", domain="usageLimits", details=_RATE_LIMIT),
     refusals.NotFound: Wire(404, "notFound"),
     refusals.NotServed: Wire(400, "badRequest"),
     refusals.StorageUnhealthy: _UNAVAILABLE,
+    refusals.MemoryTaken: _UNAVAILABLE,
     refusals.Draining: _UNAVAILABLE,
 }
 
 
-def refused(refusal: Refusal, method: Method | None) -> Response:
-    """The answer to a request that was refused."""
+def refused(refusal: Refusal, method: Method | None, *, listed: bool = True) -> Response:
+    """The answer to a request that was refused; `listed`: with the member `errors`."""
     wire = _WIRE[type(refusal)]
-    error = _error(wire, str(refusal) + wire.tail)
+    error = _error(wire, str(refusal) + wire.tail, listed=listed)
     if wire.details:
         error["details"] = wire.details(refusal, method)
-    return json_response({"error": error}, wire.code, _authenticate(refusal, method))
+    return json_response({"error": error}, wire.code, _authenticate(refusal, method) + _retry_after(refusal))
 
 
-def broken() -> Response:
+def broken(*, listed: bool = True) -> Response:
     """The answer when something failed that should not have."""
-    return json_response({"error": _error(_INTERNAL, "Internal error encountered.")}, _INTERNAL.code)
+    error = _error(_INTERNAL, "Internal error encountered.", listed=listed)
+    return json_response({"error": error}, _INTERNAL.code)
 
 
-def _error(wire: Wire, message: str) -> dict[str, Any]:
-    return {
-        "code": wire.code,
-        "message": message,
-        "errors": [_first_error(wire, message)],
-        "status": _STATUS[wire.code],
-    }
+def _error(wire: Wire, message: str, *, listed: bool) -> dict[str, Any]:
+    errors = {"errors": [_first_error(wire, message)]} if listed else {}
+    return {"code": wire.code, "message": message} | errors | {"status": _STATUS[wire.code]}
 
 
 def _first_error(wire: Wire, message: str) -> dict[str, str]:
@@ -158,12 +178,19 @@ def _authenticate(refusal: Refusal, method: Method | None) -> tuple[tuple[bytes,
     """The WWW-Authenticate line of gmail-wire.md 6.4."""
     challenge = {
         refusals.CredentialMissing: _REALM,
+        refusals.KeyIsNoCredential: _REALM,
         refusals.CredentialInvalid: f'{_REALM}, error="invalid_token"',
         refusals.ScopeInsufficient: (
             f'{_REALM}, error="insufficient_scope", scope="{" ".join(method.scopes if method else ())}"'
         ),
     }.get(type(refusal))
     return ((b"www-authenticate", challenge.encode()),) if challenge else ()
+
+
+def _retry_after(refusal: Refusal) -> tuple[tuple[bytes, bytes], ...]:
+    """When another try would do (RFC 9110 section 10.2.3): what Google's users ask for (gmail-wire.md 11)."""
+    seconds = refusal.fields.get("retry_after")
+    return ((b"retry-after", str(seconds).encode()),) if seconds is not None else ()
 
 
 def not_found(path: str) -> Response:

@@ -1,6 +1,7 @@
 """/metrics, for Prometheus: to peers on this machine, or to whoever shows the token, if one is set."""
 
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -14,6 +15,8 @@ from postroad.web.responses import Response
 _TEXT = b"text/plain; charset=utf-8"
 # What a proxy adds (RFC 7239, RFC 9110 section 7.6.3): its peer is not who asks.
 _FORWARDED = (b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip")
+# By another name a page in a browser here asks for itself: its own name, pointed at this machine (DNS rebinding).
+_LOCAL_HOST = re.compile(rb"(localhost|127(\.[0-9]{1,3}){3}|\[::1\]|)(:[0-9]{1,5})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +69,5 @@ def _is_here(request: Request) -> bool:
     except ValueError:
         return False
     mapped = peer.ipv4_mapped if isinstance(peer, IPv6Address) else None
-    return (mapped or peer).is_loopback and request.headers.keys().isdisjoint(_FORWARDED)
+    by_local_name = _LOCAL_HOST.fullmatch(request.headers.get(b"host", b"")) is not None
+    return (mapped or peer).is_loopback and by_local_name and request.headers.keys().isdisjoint(_FORWARDED)

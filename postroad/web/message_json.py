@@ -6,6 +6,7 @@ A 49 MB body is not copied: `raw` stays a view of it until it is decoded (gmail-
 import codecs
 import re
 from binascii import Error as NotBase64
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ import pybase64
 
 from postroad import refusals
 from postroad.database.identifiers import number_of
+from postroad.refusals import Violation
 
 # The fields of the resource (gmail-wire.md 3.3) and their kinds; the parser also takes the proto name.
 _FIELDS: dict[str, Literal["string", "bytes", "message", "number"]] = {
@@ -29,16 +31,22 @@ _FIELDS: dict[str, Literal["string", "bytes", "message", "number"]] = {
     "classificationLabelValues": "message",
 }
 _PROTO_NAMES = {name: re.sub("([A-Z])", r"_\1", name).lower() for name in _FIELDS}
+_TYPES = {"string": "TYPE_STRING", "bytes": "TYPE_BYTES"}
 _SPELLINGS = {proto: name for name, proto in _PROTO_NAMES.items()} | {name: name for name in _FIELDS}
 # Decodes each known member to a view of its text, skips the unknown ones, and checks all of it to be JSON.
 _values = msgspec.json.Decoder(
     msgspec.defstruct("_Values", [(spelling, msgspec.Raw, msgspec.Raw()) for spelling in _SPELLINGS])
 )
 # Possessive: a plain repetition would remember every step of a 49 MB name, at 140 octets each.
-_KEY = re.compile(rb'[\s,]*+("(?:[^"\\]++|\\.)*+")\s*+:\s*+')
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_KEY = re.compile(rb"[\s,]*+(" + _STRING + rb")\s*+:\s*+")
+_TOKEN = re.compile(_STRING + rb'|[\[\]{}]|[^\s,:"\[\]{}]++')
+_NESTING = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NOTHING = msgspec.Raw()
 _BOM = b"\xef\xbb\xbf"
 _SLICE = 1 << 20  # octets worked on at once
 _SHOWN = 64  # characters of a bad name or value that an error repeats
+MAX_VIOLATIONS = 20  # what is wrong beyond them is not told
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _WHITE_SPACE = b" \t\r\n"
@@ -47,24 +55,54 @@ _LAST_QUANTUM = re.compile(rb"(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?|[A-Z
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a send reads of a Message: the octets of `raw` ("" when there is none), and the thread."""
+    """What a send reads of a Message: the octets of `raw`, and the id of its thread as written; "" is none."""
 
     raw: bytes | bytearray
-    thread_id: int | None
+    thread: str = ""
+
+    @property
+    def thread_id(self) -> int | None:
+        """The thread asked for. Raises `ThreadIdInvalid`: after all that Google checks before it (6.3)."""
+        number = number_of(self.thread)
+        if self.thread and number is None:
+            raise refusals.ThreadIdInvalid(
+                f"threadId {self.thread[:_SHOWN]!r} is no hexadecimal number under 2^63"
+            )
+        return number
+
+
+class _Misfit(Exception):  # noqa: N818 - a member that does not fit; all of them make one refusal
+    """A member that a Message cannot hold; `str()` is the text of the answer, `why` that of the log."""
+
+    def __init__(self, description: str, why: str, field: str = "message") -> None:
+        super().__init__(description)
+        self.why = why
+        self.violation = Violation(field, description)
 
 
 def read(body: bytearray) -> Sent:
-    """Read a Message. An empty body is an empty Message.
+    """Read a Message. An empty body is an empty Message; null and "" are no value, as everywhere in proto3.
 
-    Raises `BadJSON`, `NotAMessage`, `UnknownMember`, `WrongType`, `BadBase64`, `ThreadIdInvalid`.
+    Raises `BadJSON`, or `FieldsInvalid` with every member that does not fit, in their order.
     """
     _refuse_other_text(body)
-    members = _members(body) if body else {}
-    raw = members.get("raw")
-    return Sent(
-        raw=_decoded(_characters(raw)) if raw is not None else b"",
-        thread_id=_thread(members.get("threadId")),
-    )
+    raw: bytes | bytearray = b""
+    thread = ""
+    misfits: list[_Misfit] = []
+    for name, value in _members(body) if body else ():
+        try:
+            _refuse_misfit(name, value)
+            if name == "raw":
+                raw = _decoded(_characters(value))
+            elif name == "threadId":
+                thread = msgspec.json.decode(value, type=str)
+        except _Misfit as misfit:
+            misfits.append(misfit)
+            if len(misfits) == MAX_VIOLATIONS:
+                break
+    if misfits:
+        raise refusals.FieldsInvalid([one.violation for one in misfits], "; ".join(one.why for one in misfits))
+    return Sent(raw, thread)
 
 
 def _refuse_other_text(body: bytearray) -> None:
@@ -79,38 +117,50 @@ def _refuse_other_text(body: bytearray) -> None:
         raise refusals.BadJSON(problem="It is not UTF-8.") from None
 
 
-def _members(body: bytearray) -> dict[str, msgspec.Raw]:
-    """The members of the object by their JSON names, each value as it stands, nulls left out.
+def _members(body: bytearray) -> Iterator[tuple[str, msgspec.Raw]]:
+    """The members of the object in order by their JSON names, each value as it stands, known nulls left out.
 
     The decoder keeps the last of two values with one name where another reader takes the first: such a text is
-    refused. Known to be valid JSON, it is walked by its own values: a key, then exactly the value decoded for it.
+    refused. Known to be valid JSON, it is walked by its own values: a key, then exactly the value decoded for it;
+    an unknown one, which the decoder skips, has no value here.
     """
     start = len(_BOM) if body.startswith(_BOM) else 0
     values = _parsed(memoryview(body)[start:])
-    members: dict[str, msgspec.Raw] = {}
+    seen: set[str] = set()
     at = body.index(b"{", start) + 1
     while match := _KEY.match(body, at):
         spelling = msgspec.json.decode(match[1])
         name = _SPELLINGS.get(spelling)
         if name is None:
-            raise refusals.UnknownMember(name=spelling[:_SHOWN])
+            at = _end_of_value(body, match.end())
+            yield spelling[:_SHOWN], _NOTHING
+            continue
         value: msgspec.Raw = getattr(values, spelling)
         at = match.end() + len(memoryview(value))
-        if name in members or not body.startswith(value, match.end()) or body[at] not in b" \t\r\n,}":
+        if name in seen or not body.startswith(value, match.end()) or body[at] not in b" \t\r\n,}":
             raise refusals.BadJSON(problem=f'The name "{name}" stands twice.')
-        members[name] = value
-    present = {name: value for name, value in members.items() if bytes(memoryview(value)[:4]) != b"null"}
-    for name, value in present.items():
-        _refuse_wrong_kind(name, value)
-    return present
+        seen.add(name)
+        if bytes(memoryview(value)[:4]) != b"null":
+            yield name, value
+
+
+def _end_of_value(body: bytearray, start: int) -> int:
+    """Where the value that begins at `start` ends, in what is known to be JSON."""
+    depth = 0
+    for token in _TOKEN.finditer(body, start):
+        depth += _NESTING.get(body[token.start()], 0)
+        if not depth:
+            return token.end()
+    return len(body)
 
 
 def _parsed(view: memoryview) -> object:
-    """The values of the known members. Raises `NotAMessage`, `BadJSON`."""
+    """The values of the known members. Raises `FieldsInvalid` for another root than an object, `BadJSON`."""
     try:
         return _values.decode(view)
     except msgspec.ValidationError:
-        raise refusals.NotAMessage from None
+        text = 'Invalid JSON payload received. Unknown name "": Root element must be a message.'
+        raise refusals.FieldsInvalid([Violation("", text)], "the JSON body is no object") from None
     except msgspec.DecodeError as error:
         # Without its type, the parser's complaint reads as Google's do: "JSON is malformed: ...".
         raise refusals.BadJSON(problem=f"{error}.") from None
@@ -118,25 +168,25 @@ def _parsed(view: memoryview) -> object:
         raise refusals.BadJSON(problem="Message too deep. Max recursion depth reached.") from None
 
 
-def _refuse_wrong_kind(name: str, value: msgspec.Raw) -> None:
-    """Refuse what a string field cannot hold; the output-only fields are read past, as Google does."""
-    if _FIELDS[name] not in ("string", "bytes"):
-        return
+def _refuse_misfit(name: str, value: msgspec.Raw) -> None:
+    """Refuse unknown members, and what a field cannot hold; of output-only fields only scalars are looked at."""
+    kind = _FIELDS.get(name)
     first = bytes(memoryview(value)[:1])
+    unknown = f"Invalid JSON payload received. Unknown name \"{name}\" at 'message': "
+    if kind is None:
+        raise _Misfit(f"{unknown}Cannot find field.", f"a Message has no member {name!r}")
+    if kind == "message":
+        return
     if first == b"{":
-        raise refusals.WrongType(
-            problem=f"Invalid value at 'message' ({name}), Starting an object on a scalar field"
+        raise _Misfit(
+            f"Invalid value at 'message' ({name}), Starting an object on a scalar field", f"{name} is an object"
         )
     if first == b"[":
-        raise refusals.WrongType(
-            problem=f"Invalid JSON payload received. Unknown name \"{name}\" at 'message': "
-            "Proto field is not repeating, cannot start list."
-        )
-    if first != b'"':
-        kind = "TYPE_BYTES" if _FIELDS[name] == "bytes" else "TYPE_STRING"
+        raise _Misfit(f"{unknown}Proto field is not repeating, cannot start list.", f"{name} is a list")
+    if first != b'"' and kind in _TYPES:
         field = f"message.{_PROTO_NAMES[name]}"
         shown = bytes(memoryview(value)[:_SHOWN]).decode()
-        raise refusals.WrongType(problem=f"Invalid value at '{field}' ({kind}), {shown}", field=field)
+        raise _Misfit(f"Invalid value at '{field}' ({_TYPES[kind]}), {shown}", f"{name} is no string", field)
 
 
 def _characters(value: msgspec.Raw) -> memoryview | bytes:
@@ -145,17 +195,6 @@ def _characters(value: msgspec.Raw) -> memoryview | bytes:
     if re.search(rb"\\", inside):
         return msgspec.json.decode(value, type=str).encode()
     return inside
-
-
-def _thread(value: msgspec.Raw | None) -> int | None:
-    """The thread asked for; "" asks for none, as every default value of proto3 does."""
-    text = msgspec.json.decode(value, type=str) if value is not None else ""
-    if not text:
-        return None
-    number = number_of(text)
-    if number is None:
-        raise refusals.ThreadIdInvalid(f"threadId {text[:_SHOWN]!r} is not a hexadecimal number under 2^63")
-    return number
 
 
 def _decoded(characters: memoryview | bytes) -> bytearray:
@@ -176,7 +215,11 @@ def _decoded(characters: memoryview | bytes) -> bytearray:
             raise NotBase64  # noqa: TRY301 - one way out for all that is wrong
         decoded += _octets(held.rstrip(b"="))
     except NotBase64:
-        raise refusals.BadBase64(value=_quoted(characters)) from None
+        raise _Misfit(
+            f"Invalid value at 'message.raw' (TYPE_BYTES), Base64 decoding failed for {_quoted(characters)}",
+            "raw is not base64",
+            "message.raw",
+        ) from None
     return decoded
 
 

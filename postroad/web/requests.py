@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from postroad import refusals
+from postroad.web.body_memory import SMALL, Share
+from postroad.web.inflating import Inflating, most
+from postroad.web.patience import within
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -15,6 +18,9 @@ GRACE_SECONDS = 10.0
 MIN_OCTETS_PER_SECOND = 1024
 # After a refusal so much of the body is still read, so that a client in the midst of sending sees the answer.
 DRAINED = 64 * 1024 * 1024
+# RFC 9110 section 8.4.1.3 has x-gzip for gzip.
+_GZIP = ("gzip", "x-gzip")
+_UNKNOWN = -1
 
 
 @dataclass(slots=True)
@@ -22,6 +28,7 @@ class Request:
     """One HTTP request. Header names are in lower case; of repeated ones the last counts.
 
     `unread`: some of the body may still be on its way. `peer` is the address at the other end, "" if unknown.
+    `share`: what the body holds of the memory that all have together; `None`, if it is elsewhere already.
     """
 
     verb: str
@@ -31,6 +38,9 @@ class Request:
     receive: Receive
     unread: bool
     peer: str = ""
+    share: Share | None = None
+    _came: int = field(default=0, init=False)
+    _waited: float = field(default=0.0, init=False)
 
     @property
     def media_type(self) -> str:
@@ -38,66 +48,128 @@ class Request:
         return self.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
 
     async def body(self, limit: int) -> bytearray:
-        """All of the body.
+        """All of the body, inflated: at most `limit` octets.
 
-        Raises `BodyTooLarge` (as soon as it is known), `BodyTooSlow`, `BodyCutShort` and `UnsupportedEncoding`.
+        Raises what `pieces` raises, and `MemoryTaken` when there is no room for it beside the others.
         """
-        encoding = self.headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
-        if encoding not in ("identity", ""):
-            raise refusals.UnsupportedEncoding(encoding=encoding)
-        declared = _declared(self.headers.get(b"content-length"))
-        if declared > limit:
-            raise refusals.BodyTooLarge(f"Content-Length is {declared}, the limit {limit}", limit=limit)
-        return await self._read(limit, declared)
+        compressed = self._refuse_at_once(limit)
+        whole = self._grown(limit) if compressed or self._length == _UNKNOWN else self._filled(self._length)
+        return await whole
 
-    async def _read(self, limit: int, declared: int) -> bytearray:
-        """Read into octets set aside before, so that a large body is never in memory twice."""
-        octets = bytearray(declared)
+    async def pieces(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes, inflated; no piece is empty, and together they are at most `limit` octets.
+
+        Raises `BodyTooLarge` (as soon as it is known), `BodyTooSlow`, `BodyCutShort`, `BadCompression` and
+        `UnsupportedEncoding`.
+        """
+        compressed = self._refuse_at_once(limit)
         read = 0
-        async for piece in self._pieces():
-            if read + len(piece) > limit:
+        async for piece in self._inflated(limit) if compressed else self._octets():
+            read += len(piece)
+            if read > limit:
                 raise refusals.BodyTooLarge(f"the body went on past {limit} octets", limit=limit)
+            yield piece
+        self._refuse_cut_short()
+
+    async def drain(self) -> None:
+        """Read and forget what is left of the body, within the bounds of `pieces`."""
+        drained = 0
+        with contextlib.suppress(refusals.BodyTooSlow, refusals.BodyCutShort):
+            while octets := await self._next():
+                drained += len(octets)
+                if drained > DRAINED:
+                    return
+
+    async def _filled(self, length: int) -> bytearray:
+        """A body of known length, in octets set aside before: a large one is never in memory twice."""
+        await self._hold(length)
+        octets = bytearray(length)
+        read = 0
+        while piece := await self._next():
             octets[read : read + len(piece)] = piece
             read += len(piece)
-        if read < declared:
-            raise refusals.BodyCutShort(f"{read} of {declared} octets came")
+        self._refuse_cut_short()
         return octets
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        """What is left of the body, as it comes. Raises `BodyTooSlow`, `BodyCutShort`."""
-        read = 0
-        started = asyncio.get_running_loop().time()
-        while self.unread:
-            event = await self._next(started + GRACE_SECONDS + read / MIN_OCTETS_PER_SECOND)
-            self.unread = event.get("more_body", False)
-            read += len(event["body"])
-            yield event["body"]
+    async def _grown(self, limit: int) -> bytearray:
+        """A body of unknown length: once it is not small, it may be as long as the limit."""
+        octets = bytearray()
+        async for piece in self.pieces(limit):
+            if len(octets) + len(piece) > SMALL:
+                await self._hold(limit)
+            octets += piece
+        await self._hold(len(octets))
+        return octets
 
-    async def _next(self, deadline: float) -> dict[str, Any]:
+    async def _hold(self, octets: int) -> None:
+        if self.share:
+            await self.share.hold(octets)
+
+    @property
+    def _length(self) -> int:
+        """The octets that will come, if known before. The server in front has refused malformed lengths."""
+        declared = self.headers.get(b"content-length", b"")
+        known = declared.isdigit() and b"transfer-encoding" not in self.headers
+        return int(declared) if known else _UNKNOWN
+
+    def _refuse_at_once(self, limit: int) -> bool:
+        """Whether the body is compressed. Raises what its head already tells."""
+        transfer = self.headers.get(b"transfer-encoding", b"chunked").decode("latin-1").lower()
+        if transfer != "chunked":  # the server in front undoes that one, and leaves others to us
+            raise refusals.UnsupportedEncoding(f"Transfer-Encoding: {transfer}", encoding=transfer)
+        encoding = self.headers.get(b"content-encoding", b"").decode("latin-1").lower()
+        if encoding not in ("identity", "", *_GZIP):
+            raise refusals.UnsupportedEncoding(encoding=encoding)
+        compressed = encoding in _GZIP
+        if self._length > (most(limit) if compressed else limit):
+            raise refusals.BodyTooLarge(f"Content-Length is {self._length}, the limit {limit}", limit=limit)
+        return compressed
+
+    def _refuse_cut_short(self) -> None:
+        if self._came < self._length:
+            raise refusals.BodyCutShort(f"{self._came} of {self._length} octets came")
+
+    async def _inflated(self, limit: int) -> AsyncIterator[bytes]:
+        """The body, inflated. Others have their turn between the pieces, as a few octets may make many."""
+        inflating = Inflating()
+        async for octets in self._octets():
+            if self._came > most(limit):  # and yet it makes nothing
+                raise refusals.BodyTooLarge(f"the compressed body went on past {most(limit)} octets", limit=limit)
+            for piece in inflating.pieces(octets):
+                if piece:
+                    yield piece
+                await asyncio.sleep(0)
+        inflating.end()
+
+    async def _octets(self) -> AsyncIterator[bytes]:
+        while octets := await self._next():
+            yield octets
+
+    async def _next(self) -> bytes:
+        """The next octets of the body as it travels, b"" at its end. Raises `BodyTooSlow`, `BodyCutShort`."""
+        while self.unread:
+            event = await self._event()
+            octets: bytes = event["body"]
+            self._came += len(octets)
+            # A body of a known length needs no event that says so: that would be another turn of the loop.
+            self.unread = event.get("more_body", False) and self._came != self._length
+            if octets:
+                return octets
+        return b""
+
+    async def _event(self) -> dict[str, Any]:
+        """The next event. Only the time that we wait counts against the client, not what we do in between."""
+        patience = GRACE_SECONDS + self._came / MIN_OCTETS_PER_SECOND - self._waited
         try:
-            async with asyncio.timeout_at(deadline):
-                event = await self.receive()
+            event, waited = await within(patience, self.receive)
         except TimeoutError:
             self.unread = False  # nobody waits for this client a second time
             raise refusals.BodyTooSlow from None
         if event["type"] == "http.disconnect":
             self.unread = False
             raise refusals.BodyCutShort("the client went away")
+        self._waited += waited
         return event
-
-    async def drain(self) -> None:
-        """Read and forget what is left of the body, within the bounds of `body`."""
-        drained = 0
-        with contextlib.suppress(refusals.BodyTooSlow, refusals.BodyCutShort):
-            async for piece in self._pieces():
-                drained += len(piece)
-                if drained > DRAINED:
-                    return
-
-
-def _declared(content_length: bytes | None) -> int:
-    """The declared length; 0 when it is not known before. The server in front has refused malformed ones."""
-    return int(content_length) if content_length and content_length.isdigit() else 0
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:
@@ -115,4 +187,5 @@ def of(scope: Mapping[str, Any], receive: Receive) -> Request:
         receive=receive,
         unread=_has_body(headers) or scope.get("http_version") == "2",
         peer=(scope.get("client") or ("",))[0],
+        share=scope.get("share"),
     )

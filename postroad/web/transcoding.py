@@ -8,7 +8,14 @@ from urllib.parse import unquote_to_bytes
 from postroad.web.methods import Method
 
 UPLOAD_PREFIXES = ("upload/", "resumable/upload/")
-_VARIABLE = re.compile(r"\{(\w+)\}")
+# What comes after the start of an upload, whatever its method's own verb is (gmail-wire.md 4.4).
+UPLOAD_VERBS = ("PUT", "POST", "DELETE")
+# Template = Segments [ Verb ]; Segments = Segment { "/" Segment }; Segment = "*" | "**" | LITERAL | Variable;
+# Variable = "{" FieldPath [ "=" Segments ] "}"
+_PIECE = re.compile(r"\{(?P<name>[\w.]+)(?:=(?P<segments>[^}]+))?\}|(?P<wildcard>\*\*|\*)|(?P<literal>[^{*]+)")
+# "**" may stand for no segment at all.
+_WILDCARDS = {"*": "[^/]+", "**": ".*"}
+_ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,36 +27,91 @@ class Route:
     upload: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A template in the pattern of its verb. `first` is the number of the group that its first variable has.
+
+    `variables` are their names, each with whether it may span segments.
+    """
+
+    method: Method
+    upload: bool
+    first: int
+    variables: tuple[tuple[str, bool], ...]
+
+
 class Routes:
-    """The method table, compiled."""
+    """The method table, compiled: for each verb one pattern, in which literals go before variables."""
 
     def __init__(self, methods: Iterable[Method]) -> None:
-        self._routes = [
-            (method.verb, _compiled(prefix + method.path), method, bool(prefix))
-            for method in methods
-            for prefix in (("", *UPLOAD_PREFIXES) if method.upload else ("",))
-        ]
+        addresses = sorted(
+            (
+                (prefix + method.path, method, bool(prefix))
+                for method in methods
+                for prefix in (("", *UPLOAD_PREFIXES) if method.upload else ("",))
+            ),
+            key=lambda address: address[0].replace("{", "\uffff"),
+        )
+        verbs = {method.verb for _, method, _ in addresses}.union(UPLOAD_VERBS)
+        self._verbs = {
+            verb: _compiled([one for one in addresses if one[1].verb == verb or (one[2] and verb in UPLOAD_VERBS)])
+            for verb in verbs
+        }
 
     def match(self, verb: str, raw_path: bytes) -> Route | None:
         """The route of a request; `raw_path` is as it was sent, with its percent-encoding."""
-        path = raw_path.decode("latin-1").removeprefix("/")
-        for own_verb, pattern, method, upload in self._routes:
-            if own_verb == verb and (match := pattern.fullmatch(path)):
-                return _route(method, match, upload=upload)
-        return None
+        pattern, rows = self._verbs.get(verb, (None, {}))
+        match = pattern.fullmatch(raw_path.decode("latin-1")) if pattern else None
+        if match is None or match.lastindex is None:
+            return None
+        return _route(rows[match.lastindex], match)
 
 
-def _compiled(template: str) -> re.Pattern[str]:
-    """A variable is one non-empty segment; all else stands for itself."""
-    pieces = _VARIABLE.split(template)
-    return re.compile(
-        "".join(f"(?P<{piece}>[^/]+)" if odd % 2 else re.escape(piece) for odd, piece in enumerate(pieces))
-    )
+def _compiled(addresses: list[tuple[str, Method, bool]]) -> tuple[re.Pattern[str], dict[int, _Row]]:
+    """One pattern for all templates: each ends in an empty group, whose number says which one matched."""
+    patterns = []
+    rows = {}
+    groups = 0
+    for template, method, upload in addresses:
+        pattern, variables = _translated(template)
+        patterns.append(f"{pattern}()")
+        rows[groups + len(variables) + 1] = _Row(method, upload, groups + 1, variables)
+        groups += len(variables) + 1
+    return re.compile(f"/(?:{'|'.join(patterns)})", re.DOTALL), rows
 
 
-def _route(method: Method, match: re.Match[str], *, upload: bool) -> Route | None:
+def _translated(template: str) -> tuple[str, tuple[tuple[str, bool], ...]]:
+    """A template as a pattern, and its variables. `{name}` is `{name=*}`; a literal stands for itself."""
+    pattern = ""
+    variables = []
+    for piece in _PIECE.finditer(template):
+        if name := piece["name"]:
+            segments = piece["segments"] or "*"
+            pattern += f"({_segments(segments)})"
+            variables.append((name, "/" in segments or segments == "**"))
+        else:
+            pattern += _segments(piece[0])
+    return pattern, tuple(variables)
+
+
+def _segments(text: str) -> str:
+    return "".join(_WILDCARDS.get(part) or re.escape(part) for part in re.split(r"(\*\*|\*)", text))
+
+
+def _route(row: _Row, match: re.Match[str]) -> Route | None:
     try:
-        variables = {name: unquote_to_bytes(text).decode() for name, text in match.groupdict().items()}
+        variables = {
+            name: _unescaped(match[row.first + at], many=many) for at, (name, many) in enumerate(row.variables)
+        }
     except UnicodeDecodeError:
         return None
-    return Route(method, variables, upload)
+    return Route(row.method, variables, row.upload)
+
+
+def _unescaped(text: str, *, many: bool) -> str:
+    """Without percent-encoding; where a variable spans segments, a slash stays escaped (gmail-wire.md 1.3)."""
+    if "%" not in text:
+        return text if text.isascii() else text.encode("latin-1").decode()
+    if many:
+        text = _ESCAPED_SLASH.sub(lambda match: f"%25{match[0][1:]}", text)
+    return unquote_to_bytes(text.encode("latin-1")).decode()

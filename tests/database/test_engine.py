@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import subprocess
 import threading
 from contextlib import closing
 
@@ -20,6 +21,8 @@ from postroad.database.sqlite import (
     FILE,
     DamagedDatabaseError,
 )
+from tests.conftest import program
+from tests.running import POSTROAD
 
 PAGE = 4096
 FACTS = {
@@ -143,6 +146,32 @@ def test_an_unclean_stop_and_a_damaged_file_are_refused(tmp_path, damage):
             Database(tmp_path, floor=0)
     assert set(threading.enumerate()) == threads
     assert not (tmp_path / CLOSED_CLEANLY).exists()
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    """At the start, too, a bad disk is to be mended: nobody is told to restore a backup."""
+    file = filled(tmp_path)
+    (tmp_path / CLOSED_CLEANLY).unlink()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(refusals.StorageUnhealthy) as refused:
+        Database(tmp_path, floor=0)
+    assert refused.value.why.startswith("storage failed: unable to open database file; mend the disk")
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path):
+    """A page that the check could not read is the disk's fault: SQLite then reports a line, and raises nothing."""
+    strace = [program("strace"), "-f", "-qq", "-o", str(tmp_path / "trace"), "-P", str(tmp_path / "data" / FILE)]
+    inject = ["-e", "trace=pread64", "-e", "inject=pread64:error=EIO:when=9+"]
+    (tmp_path / "data").mkdir()
+    filled(tmp_path / "data")
+    (tmp_path / "data" / CLOSED_CLEANLY).unlink()
+    command = [*strace, *inject, POSTROAD, "account", "list", "--data", str(tmp_path / "data")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 1
+    assert "storage failed" in told.stderr
+    assert "error code=" in told.stderr
+    assert "mend the disk" in told.stderr
 
 
 def test_an_unclean_stop_and_a_sound_file_go_on(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from postroad import refusals
-from postroad.database.health import Health
+from postroad.database.health import Health, says_unread
 
 FULL = 13
 
@@ -89,3 +89,18 @@ def test_no_room_helps_a_bad_disk(tmp_path):
 def test_free_is_what_the_file_system_says(tmp_path):
     """A folder that is there has some octets free."""
     assert Health(tmp_path, 0).free() > 0
+
+
+VERDICTS = {
+    "ok": False,
+    "Tree 29 page 29: unable to get the page. error code=8458": True,
+    "Tree 3 page 4: btreeInitPage() returns error code 11": False,
+    "Page 7: unable to get the page. error code=11": False,
+    "row 3 missing from index ix_recipient_due": False,
+}
+
+
+@pytest.mark.parametrize(("verdict", "unread"), VERDICTS.items())
+def test_a_page_that_cannot_be_read_is_told_from_one_that_is_wrong(verdict, unread):
+    """Of what SQLite's check finds, a code of SQLITE_IOERR alone is the disk's."""
+    assert says_unread(verdict) == unread

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import closing
+from itertools import groupby
 
 import pytest
 
@@ -50,10 +51,10 @@ async def unwanted(_host):
     raise AssertionError("nothing is ever in doubt here")
 
 
-def deliver(database, *paths, mailboxes=known, queue_id=5, reverse_path="me@a.test"):
+def deliver(database, *paths, mailboxes=known, queue_id=5, reverse_path="me@a.test", content_id=7):
     """The outcomes of one attempt."""
     facts = {name: FACTS[name] for name in ("size", "longest_line", "eight_bit", "utf8_header")}
-    content = Content(content_id=7, chunks=lambda: None, **facts)
+    content = Content(content_id=content_id, chunks=lambda: None, **facts)
     errand = Errand(queue_id, Envelope(reverse_path, paths), content, None, NOW)
     delivery = LocalDelivery(database, Identifiers(), mailboxes, lambda: NOW + 1)
     attempted = asyncio.run(delivery.attempt(errand, unwanted))
@@ -91,6 +92,36 @@ def test_the_return_path_is_the_reverse_path(database, reverse_path, line):
     [stored] = inbox(database, 1)
     assert octets(database, stored).split(b"\r\n")[0] == line.encode()
     assert stored.size == len(octets(database, stored))
+
+
+def content(database, content_id, *lines):
+    """Another content, with these header lines."""
+    section = "".join(f"{line}\r\n" for line in ("Received: x", *lines)).encode()
+    facts = FACTS | {"header_size": len(section), "message_id": f"<{content_id}@a.test>"}
+    asyncio.run(database.insert(contents.rows(content_id, 9, [section, b"\r\nbody"], facts)))
+
+
+def threads(database, account_id):
+    """How many messages each thread of a mailbox holds, the newest first."""
+    return [len(list(group)) for _, group in groupby(one.thread_id for one in inbox(database, account_id))]
+
+
+@pytest.mark.parametrize(
+    ("subject", "reverse_path", "expected"),
+    [
+        ("Re: Hello", "me@a.test", [2]),
+        ("Something else", "me@a.test", [1, 1]),
+        ("Delivery Status Notification (Failure)", None, [2]),
+    ],
+)
+def test_an_answer_stands_with_what_it_answers(database, subject, reverse_path, expected):
+    """By its References and its Subject; a report, which has a Subject of its own, by its References."""
+    content(database, 20, "Subject: Hello")
+    content(database, 21, f"Subject: {subject}", "References: <1@far.test>", " <20@a.test>")
+    deliver(database, "bob@here.test", content_id=20)
+    deliver(database, "bob@here.test", "carol@here.test", content_id=21, queue_id=6, reverse_path=reverse_path)
+    assert threads(database, 1) == expected
+    assert threads(database, 2) == [1]
 
 
 def test_each_recipient_has_an_outcome_of_its_own(database):

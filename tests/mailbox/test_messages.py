@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from postroad.database import content as contents
 from postroad.database.commit import insert
 from postroad.mail.copies import Insertion
+from postroad.mail.threads import Ancestry
 from postroad.mailbox import messages
 from postroad.mailbox.messages import RECEIVED, SENT, SENT_TO_ONESELF, Stored
 
@@ -113,6 +114,57 @@ def test_a_thread_exists_while_a_message_is_in_it(connection):
     assert messages.thread_exists(connection, ME, 7)
     assert not messages.thread_exists(connection, ME, 9)
     assert not messages.thread_exists(connection, OTHER, 7)
+
+
+def letter(connection, content_id, message_id, subject="Hi", account_id=ME, **options):
+    """A message with a content of its own; its thread is named after it unless told otherwise."""
+    section = f"Received: by mx\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n".encode()
+    facts = FACTS | {"header_size": len(section), "message_id": message_id}
+    insert(connection, contents.rows(content_id, account_id, [section, b"\r\nbody"], facts))
+    put(connection, copy(content_id, account_id, content_id=content_id, **options))
+
+
+ANSWERED = {
+    "the message it names": (("<a@x>",), "hi", 10),
+    "by a Subject answered before": (("<b@x>",), "hi", 11),
+    "the nearest that is here": (("<none@x>", "<b@x>", "<a@x>"), "hi", 11),
+    "not by another Subject": (("<c@x>",), "hi", None),
+    "the next, where the nearest has another Subject": (("<c@x>", "<a@x>"), "hi", 10),
+    "the thread it is in, not its number": (("<d@x>",), "hi", 77),
+    "not one of another mailbox": (("<other@x>",), "hi", None),
+    "not one unknown": (("<none@x>",), "hi", None),
+    "of two of one name the newest": (("<twice@x>",), "hi", 16),
+}
+
+
+def test_an_answer_joins_the_thread_of_what_it_answers(connection):
+    """The nearest message of this mailbox that is named and has the same Subject has the thread."""
+    letter(connection, 10, "<a@x>")
+    letter(connection, 11, "<b@x>", "Re: Hi")
+    letter(connection, 12, "<c@x>", "Something else")
+    letter(connection, 13, "<d@x>", thread_id=77)
+    letter(connection, 14, "<other@x>", account_id=OTHER)
+    letter(connection, 15, "<twice@x>")
+    letter(connection, 16, "<twice@x>")
+    joined = {
+        case: messages.thread_answered(connection, ME, Ancestry(message_ids, subject))
+        for case, (message_ids, subject, _) in ANSWERED.items()
+    }
+    assert joined == {case: thread_id for case, (_, _, thread_id) in ANSWERED.items()}
+
+
+def test_a_report_joins_whatever_its_subject(connection):
+    """Where the Subject does not matter, the name of what is answered suffices."""
+    letter(connection, 10, "<a@x>")
+    assert messages.thread_answered(connection, ME, Ancestry(("<a@x>",), "Failure"), any_subject=True) == 10
+
+
+def test_a_message_id_in_mass_is_looked_at_in_part(connection):
+    """However many contents have one Message-ID, the newest few are looked at."""
+    for number in range(10, 10 + messages.NAMESAKES + 1):
+        letter(connection, number, "<a@x>", account_id=OTHER if number > 10 else ME)
+    assert messages.thread_answered(connection, ME, Ancestry(("<a@x>",), "hi")) is None
+    assert messages.thread_answered(connection, OTHER, Ancestry(("<a@x>",), "hi")) == 10 + messages.NAMESAKES
 
 
 def test_a_delivery_is_known_by_entry_and_recipient(connection):

@@ -136,15 +136,59 @@ def test_everyone_is_listed_by_address(change):
     ]
 
 
+def test_an_alias_is_its_accounts_address(change):
+    """What is found by it is the account, which knows all of its addresses, its own first."""
+    made = add(change, "alice@example.test")
+    change(accounts.add_alias, "alice@example.test", "Sales@Example.Test", NOW)
+    changed = change(accounts.add_alias, "sales@example.test", "info@bücher.example", NOW)
+    assert changed.addresses == ("alice@example.test", "info@xn--bcher-kva.example", "sales@example.test")
+    assert changed == replace(made, aliases=changed.aliases)
+    assert change(accounts.find, "sales@example.test") == changed
+    assert change(accounts.capture, "Sales@example.test", NOW) == changed
+    assert change(accounts.everyone) == [changed]
+
+
+def test_an_alias_goes(change):
+    """Removed, it is nobody's."""
+    made = add(change, "alice@example.test")
+    change(accounts.add_alias, "alice@example.test", "sales@example.test", NOW)
+    assert change(accounts.remove_alias, "SALES@example.test") == made
+    assert change(accounts.find, "sales@example.test") is None
+    with pytest.raises(NoSuchAccountError, match=r"^there is no alias sales@example\.test$"):
+        change(accounts.remove_alias, "sales@example.test")
+
+
+TAKEN = {
+    "bob@example.test": "there is an account bob@example.test already",
+    "alice@example.test": "there is an account alice@example.test already",
+    "sales@example.test": "sales@example.test is an alias of bob@example.test already",
+    "who@ever.example": "there is a captured mailbox who@ever.example already",
+}
+
+
+@pytest.mark.parametrize(("address", "text"), TAKEN.items())
+def test_an_address_is_one_accounts_alone(change, address, text):
+    """What is an account's, an alias or a captured mailbox becomes nobody's alias, nor an alias an account."""
+    for name in ("alice@example.test", "bob@example.test"):
+        add(change, name)
+    change(accounts.add_alias, "bob@example.test", "sales@example.test", NOW)
+    change(accounts.capture, "who@ever.example", NOW)
+    with pytest.raises(AccountExistsError, match=f"^{text}$"):
+        change(accounts.add_alias, "alice@example.test", address, NOW)
+    with pytest.raises(AccountExistsError, match="alias of bob"):
+        add(change, "sales@example.test")
+
+
 ASKED = ["alice@example.test", "Alice@example.test", "bob@example.test", "who@ever.example", "eve@example.org"]
 
 
 def test_the_directory_tells_accounts_from_others(database, change):
     """Of addresses as written those are local that belong to true accounts."""
     add(change, "alice@example.test")
+    change(accounts.add_alias, "alice@example.test", "Info@other.example", NOW)
     change(accounts.capture, "who@ever.example", NOW)
-    found = asyncio.run(Directory(database).among(ASKED))
-    assert found == {"alice@example.test", "Alice@example.test"}
+    found = asyncio.run(Directory(database).among([*ASKED, "info@other.example", "sales@other.example"]))
+    assert found == {"alice@example.test", "Alice@example.test", "info@other.example"}
 
 
 def test_other_domains_cost_no_question(database, change, monkeypatch):

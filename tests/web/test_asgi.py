@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import json
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -157,9 +158,42 @@ NO_RAW = "'raw' RFC822 payload message string or uploading message via /upload/*
 NO_JSON = "Invalid JSON payload received. JSON is malformed: invalid character (byte 0)."
 DELEGATION = "Delegation denied for alice@example.test"
 BROKEN = b"raw=QQ"
+XGAFV = "Invalid query parameters. Invalid value '9' for system query parameter : $.xgafv"
+MEDIA = 'Unsupported alt type "media" for non byte stream request.'
+NO_MASK = "Request contains an invalid argument."
+
+
+def unbound(name: str) -> str:
+    return (
+        f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter. '
+        f"Field '{name}' could not be found in request message."
+    )
+
 
 REFUSED = {
     # Each request is wrong in everything that is checked later.
+    "system parameter before credential": (f"{BOBS}?$.xgafv=9&foo=1", BROKEN, {"token": None}, 400, XGAFV),
+    "too many parameters": (
+        f"{BOBS}?{'&'.join(['foo=1'] * 101)}",
+        BROKEN,
+        {"token": None},
+        400,
+        "Invalid query parameters. There are more than 100 of them.",
+    ),
+    "no callback on POST": (f"{BOBS}?callback=a-b", BROKEN, {"token": None}, 401, NO_TOKEN),
+    "credential before format": (f"{BOBS}?alt=media&foo=1", BROKEN, {"token": None}, 401, NO_TOKEN),
+    "scope before format": (f"{BOBS}?alt=media&foo=1", BROKEN, {"token": "readonly"}, 403, SMALL_SCOPE),
+    "format before binding": (f"{BOBS}?alt=media&foo=1", BROKEN, {}, 400, MEDIA),
+    "binding before mask": (f"{BOBS}?fields=foo&foo=1", BROKEN, {}, 400, unbound("foo")),
+    "mask before JSON": (f"{BOBS}?fields=foo", BROKEN, {}, 400, NO_MASK),
+    "mask of a header": (BOBS, BROKEN, {"x_goog_fieldmask": "foo"}, 400, NO_MASK),
+    "an API key": (
+        f"{BOBS}?key=AIza",
+        BROKEN,
+        {"token": None},
+        401,
+        "API keys are not supported by this API.",
+    ),
     "credential before body": (SEND, BROKEN, {"token": None}, 401, NO_TOKEN),
     "another scheme": (SEND, BROKEN, {"token": None, "authorization": "Basic YTpi"}, 401, NO_TOKEN),
     "unknown token": (BOBS, BROKEN, {"token": "ya29.unknown"}, 401, INVALID_TOKEN),
@@ -177,9 +211,9 @@ REFUSED = {
     "encoding before JSON": (
         BOBS,
         BROKEN,
-        {"content_encoding": "gzip"},
+        {"content_encoding": "br"},
         400,
-        "Content-Encoding 'gzip' is not supported.",
+        "Content-Encoding 'br' is not supported.",
     ),
     "JSON before delegation": (BOBS, BROKEN, {}, 400, NO_JSON),
     "binding before delegation": (
@@ -352,10 +386,25 @@ READS = {
     "an id that is none": ("/gmail/v1/users/me/messages/send?format=raw", 400, "Invalid id value"),
     "an id of 64 bits": ("/gmail/v1/users/me/messages/8000000000000000?format=raw", 400, "Invalid id value"),
     "an id that is unknown": ("/gmail/v1/users/me/messages/1?format=raw", 404, "Requested entity was not found."),
-    "a format to come": ("/gmail/v1/users/me/messages/1", 400, "format=full is not served by this version."),
+    "no format asked": ("/gmail/v1/users/me/messages/1", 404, "Requested entity was not found."),
+    "a format that is none": (
+        "/gmail/v1/users/me/messages/1?format=thin",
+        400,
+        "Invalid value at 'format' (TYPE_ENUM), \"thin\"",
+    ),
     "no results": ("/gmail/v1/users/me/messages?maxResults=0", 400, "Invalid maxResults"),
     "results beyond 31 bits": ("/gmail/v1/users/me/messages?maxResults=2147483648", 400, "Invalid maxResults"),
-    "results in words": ("/gmail/v1/users/me/messages?maxResults=ten", 400, "Invalid maxResults"),
+    "results in words": (
+        "/gmail/v1/users/me/messages?maxResults=ten",
+        400,
+        "Invalid value at 'max_results' (TYPE_UINT32), \"ten\"",
+    ),
+    "all that is wrong": (
+        "/gmail/v1/users/me/messages?maxResults=ten&foo=1",
+        400,
+        "Invalid value at 'max_results' (TYPE_UINT32), \"ten\"\n" + unbound("foo"),
+    ),
+    "a search": ("/gmail/v1/users/me/messages?q=from:me", 400, "q is not served by this version."),
     "another's list": ("/gmail/v1/users/bob@example.test/messages", 403, DELEGATION),
 }
 
@@ -382,11 +431,131 @@ def test_a_list_has_pages(house):
     assert len(set(ids)) == len(ids) >= 3
 
 
-def test_of_a_repeated_parameter_the_first_counts(house):
-    """The first of two values is read, and beyond a hundred none."""
-    target = "/gmail/v1/users/me/messages?" + "x=1&" * 99
-    assert house.ask("GET", target + "maxResults=0&maxResults=5", token="readonly").code == 400
-    assert house.ask("GET", target + "x=1&maxResults=0", token="readonly").code == 200
+def test_of_a_repeated_number_the_last_counts(house):
+    """The last of two values is read, and each must be one."""
+    target = "/gmail/v1/users/me/messages?maxResults="
+    assert house.ask("GET", target + "0&maxResults=5", token="readonly").code == 200
+    assert house.ask("GET", target + "5&maxResults=0", token="readonly").code == 400
+    assert house.ask("GET", target + "x&maxResults=5", token="readonly").code == 400
+
+
+def test_a_list_is_of_all_labels_asked_for(house):
+    """Labels that stand more than once must all be there."""
+    house.send(raw(LETTER))
+    listed = "/gmail/v1/users/me/messages?labelIds=SENT"
+    assert "messages" in house.ask("GET", listed, token="readonly").json
+    assert "messages" not in house.ask("GET", f"{listed}&labelIds=INBOX", token="readonly").json
+
+
+SHAPED = {
+    "a mask": ("?fields=labelIds", {}, b'{\n  "labelIds": [\n    "SENT"\n  ]\n}\n'),
+    "a mask with a dollar sign": ("?$fields=labelIds", {}, b'{\n  "labelIds": [\n    "SENT"\n  ]\n}\n'),
+    "a mask in a header": ("", {"x_goog_fieldmask": "labelIds"}, b'{\n  "labelIds": [\n    "SENT"\n  ]\n}\n'),
+    "a mask and no white space": ("?fields=labelIds&prettyPrint=false", {}, b'{"labelIds":["SENT"]}'),
+    "what is not there": ("?fields=snippet", {}, b"{}\n"),
+    "another Content-Type": ("?fields=snippet&$ct=application/json", {"content_type": "text/plain"}, b"{}\n"),
+    "a callback on POST": ("?fields=snippet&callback=cb", {}, b"{}\n"),
+    "a bare question mark": ("?&fields=snippet", {}, b"{}\n"),
+    "parameters without effect": ("?fields=snippet&userIp=1&quotaUser=x&uploadType=multipart", {}, b"{}\n"),
+}
+
+
+@pytest.mark.parametrize(("query", "headers", "body"), SHAPED.values(), ids=SHAPED)
+def test_the_answer_is_shaped_as_asked(house, query, headers, body):
+    """Mask and prettyPrint shape what a send answers; the message is sent all the same."""
+    before = house.rows()
+    answer = house.send(raw(LETTER), SEND + query, **headers)
+    assert (answer.code, answer.body) == (200, body)
+    assert house.rows() != before
+
+
+def test_errors_are_shaped_by_xgafv_alone(house):
+    """$.xgafv=2 leaves the member `errors` out; neither mask nor prettyPrint touches an error."""
+    plain = house.send({}, SEND)
+    assert list(plain.json["error"]) == ["code", "message", "errors", "status"]
+    assert house.send({}, f"{SEND}?$.xgafv=1").body == plain.body
+    assert house.send({}, f"{SEND}?prettyPrint=false&fields=id").body == plain.body
+    without = house.send({}, f"{SEND}?$.xgafv=2").json["error"]
+    assert without == {name: value for name, value in plain.json["error"].items() if name != "errors"}
+
+
+LISTED = "/gmail/v1/users/me/messages"
+WRAPPED = {
+    "an answer": (f"{LISTED}?callback=cb&fields=nextPageToken", "readonly", b"// API callback\ncb({}\n);"),
+    "without white space": (
+        f"{LISTED}?callback=cb&fields=nextPageToken&prettyPrint=false",
+        "readonly",
+        b"// API callback\ncb({});",
+    ),
+    "no credential": (f"{LISTED}?callback=cb", None, b'// API callback\ncb({\n  "error": {\n    "code": 401,'),
+    "a name that is none": (
+        f"{LISTED}?callback=a-b",
+        None,
+        b'// API callback\na-b({\n  "error": {\n    "code": 400,',
+    ),
+    "xgafv before the name": (
+        f"{LISTED}?callback=a-b&$.xgafv=9",
+        None,
+        b'// API callback\na-b({\n  "error": {\n    "code": 400,\n    "message": "Invalid query parameters. Inv',
+    ),
+}
+
+
+@pytest.mark.parametrize(("target", "token", "beginning"), WRAPPED.values(), ids=WRAPPED)
+def test_a_script_is_always_200(house, target, token, beginning):
+    """On GET a callback wraps answers and errors alike; the code stands inside alone."""
+    answer = house.ask("GET", target, token=token)
+    assert (answer.code, answer.headers[b"content-type"]) == (200, b"text/javascript; charset=UTF-8")
+    assert answer.body.startswith(beginning)
+    assert answer.body.endswith(b");")
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def test_a_get_may_come_as_a_post(house):
+    """POST with X-HTTP-Method-Override is the GET it carries, and its form the query."""
+    over = {"x_http_method_override": "GET", "content_type": FORM, "token": "readonly"}
+    answer = house.ask("POST", LISTED, b"fields=nextPageToken&prettyPrint=false", **over)
+    assert (answer.code, answer.body) == (200, b"{}")
+    refused = house.ask("POST", LISTED, b"maxResults=0&callback=cb", **over)
+    assert (refused.code, b"Invalid maxResults" in refused.body) == (200, True)
+    assert house.ask("POST", SEND, x_http_method_override="PUT").code == 404
+    assert house.ask("POST", LISTED, b"a" * 70_000, **over).code == 413
+
+
+def test_a_token_in_the_query_counts_where_that_is_set(house, monkeypatch):
+    """With token_in_query a send needs no header; without it the same request is a 401."""
+    target = f"{SEND}?access_token={house.tokens['send']}"
+    assert house.send(raw(LETTER), target, token=None).code == 401
+    monkeypatch.setattr(house.face, "token_in_query", True)
+    assert house.send(raw(LETTER), target, token=None).code == 200
+    assert house.send(raw(LETTER), target.replace("access_", "oauth_"), token=None).code == 200
+    assert house.send(raw(LETTER), target, token="ya29.unknown").code == 401
+
+
+def test_pages_read_the_api_and_not_what_is_for_operators(house):
+    """An origin is named on answers of the API, errors and unknown addresses too, and on no probe."""
+    named = b"access-control-allow-origin"
+    page = {"origin": "https://app.example"}
+    assert house.send(raw(LETTER), **page).headers[named] == b"https://app.example"
+    assert house.send({}, token=None, **page).headers[named] == b"https://app.example"
+    assert house.ask("GET", "/nowhere", **page).headers[named] == b"https://app.example"
+    for target in ("/healthz", "/readyz"):
+        assert named not in house.ask("GET", target, **page).headers
+    asked = page | {"access_control_request_method": "POST"}
+    assert house.ask("OPTIONS", SEND, token=None, **asked).code == 200
+    assert house.ask("OPTIONS", SEND, token=None).code == 404
+
+
+def test_a_long_answer_is_compressed(house):
+    """Who takes gzip and says so twice gets a long answer in gzip, the same inside."""
+    for _ in range(20):
+        house.send(raw(LETTER))
+    plain = house.ask("GET", LISTED, token="readonly")
+    packed = house.ask("GET", LISTED, token="readonly", accept_encoding="gzip", user_agent="x (gzip)")
+    assert packed.headers[b"content-encoding"] == b"gzip"
+    assert gzip.decompress(packed.body) == plain.body
 
 
 def test_a_bug_is_told_to_the_operator_alone(house, monkeypatch, capsys):

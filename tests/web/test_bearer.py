@@ -7,10 +7,11 @@ import pytest
 
 from postroad import refusals
 from postroad.oauth.accounts import Account
-from postroad.oauth.scopes import FULL, SCOPES
+from postroad.oauth.scopes import SCOPES
 from postroad.oauth.tokens import Grant
-from postroad.web.bearer import permit, refuse_others
+from postroad.web.bearer import permit, presented, refuse_others
 from postroad.web.methods import GET, LIST, METHODS, SEND
+from postroad.web.system_parameters import ABSENT, Parameters
 
 ALICE = Account(1, "alice@example.test", administrator=False, captured=False, disabled=False)
 
@@ -27,9 +28,9 @@ class Anyone:
         return Grant(ALICE, self.scopes, now + 1)
 
 
-def permitted(authorization, *scopes, method=SEND):
+def permitted(credential, *scopes, method=SEND):
     tokens = Anyone(frozenset(scopes))
-    return asyncio.run(permit(tokens, authorization, method, 0)), tokens.asked
+    return asyncio.run(permit(tokens, credential, method, 0)), tokens.asked
 
 
 HEADERS = {
@@ -43,7 +44,12 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 def test_a_bearer_token_is_read(header):
     """The token is what follows the scheme Bearer, in any case of letters, without the spaces around it."""
-    grant, asked = permitted(header, SCOPES["gmail.send"])
+    assert presented(header, ABSENT, in_query=False) == "ya29.x"
+
+
+def test_the_grant_is_the_tokens():
+    """What is presented is what is checked, and the grant is what was found."""
+    grant, asked = permitted("ya29.x", SCOPES["gmail.send"])
     assert (grant.account, asked) == (ALICE, "ya29.x")
 
 
@@ -64,7 +70,34 @@ NONE = {
 def test_anything_else_is_no_credential(header):
     """Another scheme than Bearer, and a bare one, count as no credential."""
     with pytest.raises(refusals.CredentialMissing):
-        permitted(header, FULL)
+        presented(header, ABSENT, in_query=True)
+
+
+IN_QUERY = Parameters(access_token="ya29.query")
+
+
+def test_a_token_in_the_query_is_read_where_that_is_set():
+    """The query's token counts if the setting says so, and the header's goes before it."""
+    assert presented(None, IN_QUERY, in_query=True) == "ya29.query"
+    assert presented(b"Basic YTpi", IN_QUERY, in_query=True) == "ya29.query"
+    assert presented(b"Bearer ya29.header", IN_QUERY, in_query=True) == "ya29.header"
+
+
+def test_elsewhere_it_is_none_and_is_not_told():
+    """Without the setting the operator's log names the setting, and not the token."""
+    with pytest.raises(refusals.CredentialMissing) as refused:
+        presented(None, IN_QUERY, in_query=False)
+    assert refused.value.why == "a token in the query alone, and the setting token_in_query is off"
+
+
+@pytest.mark.parametrize("header", [None, b"Basic YTpi"])
+def test_an_api_key_is_no_credential(header):
+    """A key alone is refused with a text of its own; beside a token it is nothing."""
+    key = Parameters(key="AIza")
+    with pytest.raises(refusals.KeyIsNoCredential) as refused:
+        presented(header, key, in_query=True)
+    assert "AIza" not in refused.value.why
+    assert presented(b"Bearer ya29.x", key, in_query=True) == "ya29.x"
 
 
 CELLS = [(method, name) for method in METHODS for name in SCOPES]
@@ -74,16 +107,16 @@ CELLS = [(method, name) for method in METHODS for name in SCOPES]
 def test_one_scope_of_the_methods_own_suffices(method, name):
     """A token with one scope may call exactly the methods that list it."""
     if SCOPES[name] in method.scopes:
-        assert permitted(b"Bearer x", SCOPES[name], method=method)
+        assert permitted("x", SCOPES[name], method=method)
     else:
         with pytest.raises(refusals.ScopeInsufficient):
-            permitted(b"Bearer x", SCOPES[name], method=method)
+            permitted("x", SCOPES[name], method=method)
 
 
 def test_the_refusal_names_what_was_missing():
     """The operator's log says which scopes would do and which the token has."""
     with pytest.raises(refusals.ScopeInsufficient) as refused:
-        permitted(b"Bearer x", SCOPES["gmail.readonly"], SCOPES["gmail.labels"])
+        permitted("x", SCOPES["gmail.readonly"], SCOPES["gmail.labels"])
     assert refused.value.why == (
         f"gmail.users.messages.send needs one of {', '.join(SEND.scopes)}; "
         f"the token has {SCOPES['gmail.labels']}, {SCOPES['gmail.readonly']}"
@@ -107,7 +140,7 @@ def test_a_scope_is_equal_or_is_not(scope):
     """A scope that only resembles one of the method's does not permit it."""
     for method in (SEND, GET, LIST):
         with pytest.raises(refusals.ScopeInsufficient):
-            permitted(b"Bearer x", scope, method=method)
+            permitted("x", scope, method=method)
 
 
 @pytest.mark.parametrize("user_id", ["me", "alice@example.test", "Alice@Example.TEST"])

@@ -49,6 +49,27 @@ def test_a_proxy_here_does_not_make_its_clients_local(database, header):
     assert answer(database, headers={header: b"127.0.0.1"}).code == 403
 
 
+HOSTS = {
+    b"localhost:8587": 200,
+    b"LocalHost": 200,
+    b"127.0.0.1:8587": 200,
+    b"127.0.1.1": 200,
+    b"[::1]:8587": 200,
+    b"": 200,
+    b"evil.example:8587": 403,
+    b"localhost.evil.example": 403,
+    b"127.0.0.1.evil.example": 403,
+    b"localhost@evil.example": 403,
+    b"127.0.0.1:8587\n": 403,
+}
+
+
+@pytest.mark.parametrize(("host", "code"), HOSTS.items())
+def test_a_page_that_names_this_machine_its_own_is_not_this_machine(database, host, code):
+    """A peer here is served when it asks for this machine by a local name, not by a page's."""
+    assert answer(database, headers={b"host": host}).code == code
+
+
 def test_behind_a_proxy_a_token_is_needed(database):
     """Where proxies are named in the settings, a loopback peer proves nothing."""
     assert answer(database, loopback=False).code == 403

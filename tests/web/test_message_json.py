@@ -11,53 +11,53 @@ from hypothesis import strategies as st
 
 from postroad import refusals
 from postroad.refusals import Refusal
-from postroad.web.message_json import Sent, read
+from postroad.web.message_json import MAX_VIOLATIONS, Sent, read
 
 NO_JSON = "Invalid JSON payload received. "
 BAD_RAW = "Invalid value at 'message.raw' (TYPE_BYTES), "
 
 READ = {
-    "empty body": (b"", b"", None),
-    "empty object": (b"{}", b"", None),
-    "white space around": (b' \t\r\n{ "raw" : "QQ" } \n', b"A", None),
-    "byte-order mark": (b'\xef\xbb\xbf{"raw":"QQ"}', b"A", None),
-    "raw null": (b'{"raw":null}', b"", None),
-    "raw empty": (b'{"raw":""}', b"", None),
-    "raw white space": (b'{"raw":" "}', b"", None),
-    "padded with two": (b'{"raw":"QQ=="}', b"A", None),
-    "padded with one": (b'{"raw":"QUI="}', b"AB", None),
-    "whole quanta": (b'{"raw":"QUJD"}', b"ABC", None),
-    "not padded, one octet": (b'{"raw":"QQ"}', b"A", None),
-    "not padded, two octets": (b'{"raw":"QUI"}', b"AB", None),
-    "URL-safe alphabet": (b'{"raw":"-_-_"}', b"\xfb\xff\xbf", None),
-    "standard alphabet": (b'{"raw":"+/+/"}', b"\xfb\xff\xbf", None),
-    "both alphabets": (b'{"raw":"+_-/"}', b"\xfb\xff\xbf", None),
-    "bits after the last octet": (b'{"raw":"QR=="}', b"A", None),
-    "spaces between": (b'{"raw":" Q U J D "}', b"ABC", None),
-    "line ends between": (rb'{"raw":"QU\r\nJD\n"}', b"ABC", None),
-    "white space in the padding": (rb'{"raw":"QQ=\n="}', b"A", None),
-    "escaped padding": (rb'{"raw":"QQ\u003d\u003D"}', b"A", None),
-    "escaped solidus": (rb'{"raw":"\/w=="}', b"\xff", None),
-    "escaped plus, as .NET writes it": (rb'{"raw":"\u002Bw=="}', b"\xfb", None),
-    "escaped name": (rb'{"\u0072aw":"QQ"}', b"A", None),
-    "thread": (b'{"raw":"QQ","threadId":"18f85d2eb6adb232"}', b"A", 0x18F85D2EB6ADB232),
-    "thread in upper case": (b'{"threadId":"18F85D2EB6ADB232"}', b"", 0x18F85D2EB6ADB232),
-    "thread of 63 bits": (b'{"threadId":"7fffffffffffffff"}', b"", 0x7FFFFFFFFFFFFFFF),
-    "thread by its proto name": (b'{"thread_id":"1f"}', b"", 0x1F),
-    "thread null": (b'{"threadId":null}', b"", None),
-    "thread empty": (b'{"threadId":""}', b"", None),
-    "output-only labelIds": (b'{"labelIds":["INBOX","Label_7"],"raw":"QQ"}', b"A", None),
-    "output-only labelIds of a wrong kind": (b'{"labelIds":5,"raw":"QQ"}', b"A", None),
-    "output-only strings": (b'{"id":"x","snippet":"\xc3\xa4 &lt;","raw":"QQ"}', b"A", None),
-    "output-only numbers": (b'{"historyId":"1","internalDate":2,"sizeEstimate":1e999,"raw":"QQ"}', b"A", None),
-    "output-only payload": (b'{"payload":{"headers":[{"name":"To","value":"a@b"}]},"raw":"QQ"}', b"A", None),
-    "output-only proto names": (b'{"label_ids":[],"size_estimate":1,"raw":"QQ"}', b"A", None),
-    "labels of classification": (b'{"classificationLabelValues":[{"labelId":"x"}],"raw":"QQ"}', b"A", None),
-    "everything null": (b'{"id":null,"payload":null,"labelIds":null,"raw":"QQ"}', b"A", None),
-    "raw's name in a value": (b'{"snippet":"\\"raw\\":\\"Qg\\"","raw":"QQ"}', b"A", None),
-    "names twice below the root": (b'{"payload":{"raw":"Qg","raw":"Qw"},"raw":"QQ"}', b"A", None),
-    "500 levels": (b'{"payload":' + b"[" * 500 + b"]" * 500 + b',"raw":"QQ"}', b"A", None),
-    "a number of 100000 digits": (b'{"sizeEstimate":' + b"1" * 100_000 + b',"raw":"QQ"}', b"A", None),
+    "empty body": (b"", b"", ""),
+    "empty object": (b"{}", b"", ""),
+    "white space around": (b' \t\r\n{ "raw" : "QQ" } \n', b"A", ""),
+    "byte-order mark": (b'\xef\xbb\xbf{"raw":"QQ"}', b"A", ""),
+    "raw null": (b'{"raw":null}', b"", ""),
+    "raw empty": (b'{"raw":""}', b"", ""),
+    "raw white space": (b'{"raw":" "}', b"", ""),
+    "padded with two": (b'{"raw":"QQ=="}', b"A", ""),
+    "padded with one": (b'{"raw":"QUI="}', b"AB", ""),
+    "whole quanta": (b'{"raw":"QUJD"}', b"ABC", ""),
+    "not padded, one octet": (b'{"raw":"QQ"}', b"A", ""),
+    "not padded, two octets": (b'{"raw":"QUI"}', b"AB", ""),
+    "URL-safe alphabet": (b'{"raw":"-_-_"}', b"\xfb\xff\xbf", ""),
+    "standard alphabet": (b'{"raw":"+/+/"}', b"\xfb\xff\xbf", ""),
+    "both alphabets": (b'{"raw":"+_-/"}', b"\xfb\xff\xbf", ""),
+    "bits after the last octet": (b'{"raw":"QR=="}', b"A", ""),
+    "spaces between": (b'{"raw":" Q U J D "}', b"ABC", ""),
+    "line ends between": (rb'{"raw":"QU\r\nJD\n"}', b"ABC", ""),
+    "white space in the padding": (rb'{"raw":"QQ=\n="}', b"A", ""),
+    "escaped padding": (rb'{"raw":"QQ\u003d\u003D"}', b"A", ""),
+    "escaped solidus": (rb'{"raw":"\/w=="}', b"\xff", ""),
+    "escaped plus, as .NET writes it": (rb'{"raw":"\u002Bw=="}', b"\xfb", ""),
+    "escaped name": (rb'{"\u0072aw":"QQ"}', b"A", ""),
+    "thread": (b'{"raw":"QQ","threadId":"18f85d2eb6adb232"}', b"A", "18f85d2eb6adb232"),
+    "thread in upper case": (b'{"threadId":"18F85D2EB6ADB232"}', b"", "18F85D2EB6ADB232"),
+    "thread of 63 bits": (b'{"threadId":"7fffffffffffffff"}', b"", "7fffffffffffffff"),
+    "thread by its proto name": (b'{"thread_id":"1f"}', b"", "1f"),
+    "thread null": (b'{"threadId":null}', b"", ""),
+    "thread empty": (b'{"threadId":""}', b"", ""),
+    "output-only labelIds": (b'{"labelIds":["INBOX","Label_7"],"raw":"QQ"}', b"A", ""),
+    "output-only labelIds of a wrong kind": (b'{"labelIds":5,"raw":"QQ"}', b"A", ""),
+    "output-only strings": (b'{"id":"x","snippet":"\xc3\xa4 &lt;","raw":"QQ"}', b"A", ""),
+    "output-only numbers": (b'{"historyId":"1","internalDate":2,"sizeEstimate":1e999,"raw":"QQ"}', b"A", ""),
+    "output-only payload": (b'{"payload":{"headers":[{"name":"To","value":"a@b"}]},"raw":"QQ"}', b"A", ""),
+    "output-only proto names": (b'{"label_ids":[],"size_estimate":1,"raw":"QQ"}', b"A", ""),
+    "labels of classification": (b'{"classificationLabelValues":[{"labelId":"x"}],"raw":"QQ"}', b"A", ""),
+    "everything null": (b'{"id":null,"payload":null,"labelIds":null,"raw":"QQ"}', b"A", ""),
+    "raw's name in a value": (b'{"snippet":"\\"raw\\":\\"Qg\\"","raw":"QQ"}', b"A", ""),
+    "names twice below the root": (b'{"payload":{"raw":"Qg","raw":"Qw"},"raw":"QQ"}', b"A", ""),
+    "500 levels": (b'{"payload":' + b"[" * 500 + b"]" * 500 + b',"raw":"QQ"}', b"A", ""),
+    "a number of 100000 digits": (b'{"sizeEstimate":' + b"1" * 100_000 + b',"raw":"QQ"}', b"A", ""),
 }
 
 TWICE = NO_JSON + 'The name "{}" stands twice.'
@@ -71,58 +71,60 @@ NO_NAME = NO_JSON + "JSON is malformed: object keys must be strings (byte 1)."
 CUT = NO_JSON + "Input data was truncated."
 DEEP = NO_JSON + "Message too deep. Max recursion depth reached."
 NO_UTF8 = NO_JSON + "It is not UTF-8."
-NO_THREAD = "Invalid thread_id value"
 
 REFUSED = {
-    "junk in base64": (b'{"raw":"QU!D"}', refusals.BadBase64, NO_BASE64.format("QU!D")),
-    "junk in the last quantum": (b'{"raw":"QUJDQ!=="}', refusals.BadBase64, NO_BASE64.format("QUJDQ!==")),
-    "not base64 at all": (b'{"raw":"To: b@c.example"}', refusals.BadBase64, NO_BASE64.format("To: b@c.example")),
-    "letters beyond ASCII": (b'{"raw":"\xc3\xa4"}', refusals.BadBase64, NO_BASE64.format("ä")),
-    "an escaped NUL": (rb'{"raw":"QQ\u0000"}', refusals.BadBase64, NO_BASE64.format("QQ\0")),
-    "data after padding": (b'{"raw":"QQ==QkJC"}', refusals.BadBase64, NO_BASE64.format("QQ==QkJC")),
+    "junk in base64": (b'{"raw":"QU!D"}', refusals.FieldsInvalid, NO_BASE64.format("QU!D")),
+    "junk in the last quantum": (b'{"raw":"QUJDQ!=="}', refusals.FieldsInvalid, NO_BASE64.format("QUJDQ!==")),
+    "not base64 at all": (
+        b'{"raw":"To: b@c.example"}',
+        refusals.FieldsInvalid,
+        NO_BASE64.format("To: b@c.example"),
+    ),
+    "letters beyond ASCII": (b'{"raw":"\xc3\xa4"}', refusals.FieldsInvalid, NO_BASE64.format("ä")),
+    "an escaped NUL": (rb'{"raw":"QQ\u0000"}', refusals.FieldsInvalid, NO_BASE64.format("QQ\0")),
+    "data after padding": (b'{"raw":"QQ==QkJC"}', refusals.FieldsInvalid, NO_BASE64.format("QQ==QkJC")),
     "data after padding and a line": (
         rb'{"raw":"QQ==\nQkJC"}',
-        refusals.BadBase64,
+        refusals.FieldsInvalid,
         NO_BASE64.format("QQ==\nQkJC"),
     ),
-    "one octet, half padded": (b'{"raw":"QQ="}', refusals.BadBase64, NO_BASE64.format("QQ=")),
-    "too much padding": (b'{"raw":"QUI=="}', refusals.BadBase64, NO_BASE64.format("QUI==")),
-    "padding of nothing": (b'{"raw":"QUJD="}', refusals.BadBase64, NO_BASE64.format("QUJD=")),
-    "padding alone": (b'{"raw":"="}', refusals.BadBase64, NO_BASE64.format("=")),
-    "a quantum of padding": (b'{"raw":"===="}', refusals.BadBase64, NO_BASE64.format("====")),
-    "a quantum of one": (b'{"raw":"QUJDQ"}', refusals.BadBase64, NO_BASE64.format("QUJDQ")),
+    "one octet, half padded": (b'{"raw":"QQ="}', refusals.FieldsInvalid, NO_BASE64.format("QQ=")),
+    "too much padding": (b'{"raw":"QUI=="}', refusals.FieldsInvalid, NO_BASE64.format("QUI==")),
+    "padding of nothing": (b'{"raw":"QUJD="}', refusals.FieldsInvalid, NO_BASE64.format("QUJD=")),
+    "padding alone": (b'{"raw":"="}', refusals.FieldsInvalid, NO_BASE64.format("=")),
+    "a quantum of padding": (b'{"raw":"===="}', refusals.FieldsInvalid, NO_BASE64.format("====")),
+    "a quantum of one": (b'{"raw":"QUJDQ"}', refusals.FieldsInvalid, NO_BASE64.format("QUJDQ")),
     "a long bad value is shown cut": (
         b'{"raw":"' + b"A" * 99 + b'!"}',
-        refusals.BadBase64,
+        refusals.FieldsInvalid,
         NO_BASE64.format("A" * 64 + "..."),
     ),
-    "raw a number": (b'{"raw":1}', refusals.WrongType, BAD_RAW + "1"),
-    "raw a boolean": (b'{"raw":true}', refusals.WrongType, BAD_RAW + "true"),
-    "raw a list": (b'{"raw":["QQ"]}', refusals.WrongType, NO_LIST.format("raw")),
-    "raw an object": (b'{"raw":{}}', refusals.WrongType, NO_OBJECT.format("raw")),
+    "raw a number": (b'{"raw":1}', refusals.FieldsInvalid, BAD_RAW + "1"),
+    "raw a boolean": (b'{"raw":true}', refusals.FieldsInvalid, BAD_RAW + "true"),
+    "raw a list": (b'{"raw":["QQ"]}', refusals.FieldsInvalid, NO_LIST.format("raw")),
+    "raw an object": (b'{"raw":{}}', refusals.FieldsInvalid, NO_OBJECT.format("raw")),
     "thread a number": (
         b'{"threadId":123}',
-        refusals.WrongType,
+        refusals.FieldsInvalid,
         "Invalid value at 'message.thread_id' (TYPE_STRING), 123",
     ),
     "thread a number of 100000 digits": (
         b'{"threadId":' + b"1" * 100_000 + b"}",
-        refusals.WrongType,
+        refusals.FieldsInvalid,
         "Invalid value at 'message.thread_id' (TYPE_STRING), " + "1" * 64,
     ),
-    "thread an object": (b'{"thread_id":{}}', refusals.WrongType, NO_OBJECT.format("threadId")),
-    "id a number": (b'{"id":5}', refusals.WrongType, "Invalid value at 'message.id' (TYPE_STRING), 5"),
-    "thread not hexadecimal": (b'{"threadId":"thread-f:17"}', refusals.ThreadIdInvalid, NO_THREAD),
-    "thread of 64 bits": (b'{"threadId":"8000000000000000"}', refusals.ThreadIdInvalid, NO_THREAD),
-    "thread with a sign": (b'{"threadId":"-1"}', refusals.ThreadIdInvalid, NO_THREAD),
-    "unknown member": (b'{"raw":"QQ","foo":1}', refusals.UnknownMember, UNKNOWN.format("foo")),
-    "unknown member null": (b'{"foo":null}', refusals.UnknownMember, UNKNOWN.format("foo")),
-    "another case": (b'{"Raw":"QQ"}', refusals.UnknownMember, UNKNOWN.format("Raw")),
-    "empty name": (b'{"":1}', refusals.UnknownMember, UNKNOWN.format("")),
-    "the request's own field": (b'{"message":{"raw":"QQ"}}', refusals.UnknownMember, UNKNOWN.format("message")),
+    "thread an object": (b'{"thread_id":{}}', refusals.FieldsInvalid, NO_OBJECT.format("threadId")),
+    "a number a list": (b'{"sizeEstimate":[1]}', refusals.FieldsInvalid, NO_LIST.format("sizeEstimate")),
+    "a number an object": (b'{"historyId":{}}', refusals.FieldsInvalid, NO_OBJECT.format("historyId")),
+    "id a number": (b'{"id":5}', refusals.FieldsInvalid, "Invalid value at 'message.id' (TYPE_STRING), 5"),
+    "unknown member": (b'{"raw":"QQ","foo":1}', refusals.FieldsInvalid, UNKNOWN.format("foo")),
+    "unknown member null": (b'{"foo":null}', refusals.FieldsInvalid, UNKNOWN.format("foo")),
+    "another case": (b'{"Raw":"QQ"}', refusals.FieldsInvalid, UNKNOWN.format("Raw")),
+    "empty name": (b'{"":1}', refusals.FieldsInvalid, UNKNOWN.format("")),
+    "the request's own field": (b'{"message":{"raw":"QQ"}}', refusals.FieldsInvalid, UNKNOWN.format("message")),
     "a long unknown name is shown cut": (
         b'{"' + b"x" * 9999 + b'":1}',
-        refusals.UnknownMember,
+        refusals.FieldsInvalid,
         UNKNOWN.format("x" * 64),
     ),
     "a name twice": (b'{"raw":"QQ","raw":"Qg"}', refusals.BadJSON, TWICE.format("raw")),
@@ -144,11 +146,11 @@ REFUSED = {
         refusals.BadJSON,
         TWICE.format("sizeEstimate"),
     ),
-    "root a list": (b"[]", refusals.NotAMessage, NO_ROOT),
-    "root a string": (b'"x"', refusals.NotAMessage, NO_ROOT),
-    "root a number": (b"1", refusals.NotAMessage, NO_ROOT),
-    "root null": (b"null", refusals.NotAMessage, NO_ROOT),
-    "100000 lists": (b"[" * 100_000, refusals.NotAMessage, NO_ROOT),
+    "root a list": (b"[]", refusals.FieldsInvalid, NO_ROOT),
+    "root a string": (b'"x"', refusals.FieldsInvalid, NO_ROOT),
+    "root a number": (b"1", refusals.FieldsInvalid, NO_ROOT),
+    "root null": (b"null", refusals.FieldsInvalid, NO_ROOT),
+    "100000 lists": (b"[" * 100_000, refusals.FieldsInvalid, NO_ROOT),
     "100000 levels": (b'{"payload":' + b"[" * 100_000, refusals.BadJSON, DEEP),
     "100000 levels in an unknown member": (b'{"foo":' + b'{"a":' * 100_000, refusals.BadJSON, DEEP),
     "NaN": (b'{"sizeEstimate":NaN}', refusals.BadJSON, NO_CHARACTER.format(16)),
@@ -196,10 +198,36 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("body", "raw", "thread_id"), READ.values(), ids=READ)
-def test_a_message_is_read(body, raw, thread_id):
+@pytest.mark.parametrize(("body", "raw", "thread"), READ.values(), ids=READ)
+def test_a_message_is_read(body, raw, thread):
     """Of a Message exactly the octets of raw and the thread are read."""
-    assert read(bytearray(body)) == Sent(raw, thread_id)
+    assert read(bytearray(body)) == Sent(raw, thread)
+
+
+@pytest.mark.parametrize(
+    ("thread", "number"),
+    [
+        ("", None),
+        ("1f", 0x1F),
+        ("001F", 0x1F),
+        ("18f85d2eb6adb232", 0x18F85D2EB6ADB232),
+        ("7" + "f" * 15, 2**63 - 1),
+    ],
+)
+def test_a_thread_is_a_number(thread, number):
+    """Upper case and leading zeros are as good; nothing is no thread."""
+    assert Sent(b"", thread).thread_id == number
+
+
+@pytest.mark.parametrize(
+    "thread", ["8" + "0" * 15, "-1", "0x1f", " 1f", "1_f", "thread-f:17", "FMfcgzQ", "1" * 65]
+)
+def test_any_other_thread_is_refused_when_asked_for(thread):
+    """A body is read before the thread is looked at: Google checks who may send first (6.3)."""
+    sent = read(bytearray(json.dumps({"threadId": thread}).encode()))
+    with pytest.raises(refusals.ThreadIdInvalid, match="Invalid thread_id value") as refused:
+        _ = sent.thread_id
+    assert "threadId" in refused.value.why
 
 
 @pytest.mark.parametrize(("body", "refusal", "text"), REFUSED.values(), ids=REFUSED)
@@ -208,6 +236,49 @@ def test_anything_else_is_refused(body, refusal, text):
     with pytest.raises(Refusal) as refused:
         read(bytearray(body))
     assert (type(refused.value), str(refused.value)) == (refusal, text)
+
+
+SEVERAL = {
+    "two unknown": (
+        b'{"foo":1,"raw":"QQ","bar":2}',
+        [("message", UNKNOWN.format("foo")), ("message", UNKNOWN.format("bar"))],
+    ),
+    "one of each kind": (
+        b'{"a":{"raw":[1,"]}"],"b":{}},"raw":"Q!","threadId":5,"id":[],"snippet":{}}',
+        [
+            ("message", UNKNOWN.format("a")),
+            ("message.raw", NO_BASE64.format("Q!")),
+            ("message.thread_id", "Invalid value at 'message.thread_id' (TYPE_STRING), 5"),
+            ("message", NO_LIST.format("id")),
+            ("message", NO_OBJECT.format("snippet")),
+        ],
+    ),
+    "unknown ones of every kind": (
+        rb'{"a":"\"}","b":[],"c":[{"x":[]}],"d":-1.5e3,"e":true,"f":null , "g" : {"g":"{"} ,"h":"" }',
+        [("message", UNKNOWN.format(name)) for name in "abcdefgh"],
+    ),
+    "an unknown name twice": (b'{"foo":1,"foo":2}', [("message", UNKNOWN.format("foo"))] * 2),
+    "more than are told": (
+        b"{" + b",".join(b'"x%d":%d' % (number, number) for number in range(99)) + b"}",
+        [("message", UNKNOWN.format(f"x{number}")) for number in range(MAX_VIOLATIONS)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "violations"), SEVERAL.values(), ids=SEVERAL)
+def test_all_that_is_wrong_is_told_at_once(body, violations):
+    """Each member that does not fit is a violation of its own; the message joins them, one a line."""
+    with pytest.raises(refusals.FieldsInvalid) as refused:
+        read(bytearray(body))
+    assert [(one.field, one.description) for one in refused.value.violations] == violations
+    assert str(refused.value) == "\n".join(description for _, description in violations)
+
+
+def test_the_log_is_told_which_member_and_not_what_it_holds():
+    """`why` names the members; what was to be sent does not reach the log."""
+    with pytest.raises(refusals.FieldsInvalid) as refused:
+        read(bytearray(b'{"raw":"Subject: secret","foo":"secret","id":{"x":"secret"}}'))
+    assert refused.value.why == "raw is not base64; a Message has no member 'foo'; id is an object"
 
 
 def outcome(body: bytes) -> Sent | None:
@@ -269,7 +340,7 @@ def by_the_standard_library(body: bytes) -> Sent | None:
         raw, thread = "".join(texts[0].split()), texts[1]
         padding = "" if "=" in raw else "=" * (-len(raw) % 4)
         octets = base64.b64decode(raw + padding, altchars="-_", validate=True)
-        return Sent(octets, int(thread, 16) if thread else None)
+        return Sent(octets, thread)
     except ValueError:
         return None
 
@@ -279,7 +350,7 @@ def by_the_standard_library(body: bytes) -> Sent | None:
 @example(b'{"payload":{"raw":1,"raw":2},"raw":"QQ=="}')
 def test_the_standard_library_reads_the_same(body):
     """What `json` refuses is refused; what is read of the rest is what `json` reads."""
-    assert outcome(body) == (by_the_standard_library(body) if body else Sent(b"", None))
+    assert outcome(body) == (by_the_standard_library(body) if body else Sent(b""))
 
 
 FORMS = {
@@ -337,6 +408,8 @@ COSTLY = {
     "white space in base64": b'{"raw":"' + b"Q " * (MEGABYTE // 2) + b'"}',
     "escaped white space in base64": b'{"raw":"' + b"\\n" * (MEGABYTE // 2) + b'"}',
     "white space before a name": b"{" + b" " * MEGABYTE + b'"raw":"QQ"}',
+    "an unknown string": b'{"foo":"' + b"a" * MEGABYTE + b'"}',
+    "unknown lists": b'{"foo":[' + b"[]," * (MEGABYTE // 3) + b"[]]}",
     "empty lists": b'{"payload":[' + b"[]," * (MEGABYTE // 3) + b"[]]}",
     "a thread": b'{"threadId":"' + b"1" * MEGABYTE + b'"}',
     "bad base64": b'{"raw":"' + b"!" * MEGABYTE + b'"}',

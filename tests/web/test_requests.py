@@ -1,17 +1,21 @@
 """Request bodies: bounded in octets and in time, whole or refused."""
 
 import asyncio
+import gzip
+import random
+import tracemalloc
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from postroad import refusals
-from postroad.web import requests
+from postroad.web import body_memory, inflating, requests
 
 
 class Client:
-    """Sends the events of a body; between them its clock goes on by `seconds`."""
+    """Sends the events of a body; between them its clock goes on by `seconds`. Then it keeps silent."""
 
     def __init__(self, *pieces, seconds=0.0, gone=False):
         self.events = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
@@ -24,8 +28,9 @@ class Client:
 
     async def receive(self):
         self.asked += 1
-        if not self.events:
-            await asyncio.Event().wait()
+        while not self.events:
+            asyncio.get_running_loop().now += 1.0
+            await asyncio.sleep(0)
         asyncio.get_running_loop().now += self.seconds
         for _ in range(2):  # a timer that is due comes before us
             await asyncio.sleep(0)
@@ -123,9 +128,9 @@ def test_a_short_body_is_refused():
     assert refused.value.why == "2 of 3 octets came"
 
 
-@pytest.mark.parametrize("header", [length(3), CHUNKED])
+@pytest.mark.parametrize("header", [length(4), CHUNKED])
 def test_a_client_that_goes_away_is_noticed(header):
-    """A body whose client went away is refused, though it looked whole."""
+    """A body whose client went away before its end is refused."""
     request = request_of(Client(b"abc", gone=True), header)
     with pytest.raises(refusals.BodyCutShort) as refused:
         run(request.body(100))
@@ -133,9 +138,16 @@ def test_a_client_that_goes_away_is_noticed(header):
     assert not request.unread
 
 
-@pytest.mark.parametrize("encoding", [b"gzip", b"GZIP", b"br", b"deflate", b"gzip, gzip", b"identity, gzip"])
-def test_a_compressed_body_is_refused_unread(encoding):
-    """A Content-Encoding other than identity is refused before the body is read."""
+def test_a_body_of_known_length_is_not_waited_for_once_it_is_here():
+    """When the declared octets have come nothing more is asked of the client, not even whether that was all."""
+    client = Client(b"ab", b"c", b"")
+    assert body_of(client, length(3)) == b"abc"
+    assert client.asked == 2
+
+
+@pytest.mark.parametrize("encoding", [b"br", b"deflate", b"gzip, gzip", b"identity, gzip", b"gzip;q=1"])
+def test_an_unknown_encoding_is_refused_unread(encoding):
+    """A Content-Encoding other than gzip and identity is refused before the body is read."""
     client = Client(b"\x1f\x8b")
     with pytest.raises(refusals.UnsupportedEncoding) as refused:
         body_of(client, length(2), (b"content-encoding", encoding))
@@ -143,14 +155,24 @@ def test_a_compressed_body_is_refused_unread(encoding):
     assert client.asked == 0
 
 
-def test_a_body_that_does_not_come_is_refused(monkeypatch):
+def test_a_transfer_coding_within_the_chunks_is_refused_unread():
+    """What is compressed below the chunks nobody undoes: it is not taken for the body."""
+    client = Client(b"\x1f\x8b")
+    with pytest.raises(refusals.UnsupportedEncoding) as refused:
+        body_of(client, (b"transfer-encoding", b"gzip, Chunked"))
+    assert refused.value.why == "Transfer-Encoding: gzip, chunked"
+    assert client.asked == 0
+
+
+def test_a_body_that_does_not_come_is_refused():
     """A client that sends nothing is refused when its time is over, and waited for only once."""
-    monkeypatch.setattr(requests, "GRACE_SECONDS", 0.0)
-    request = request_of(Client(), length(3))
+    client = Client()
+    request = request_of(client, length(3))
     with pytest.raises(refusals.BodyTooSlow):
         run(request.body(100))
     assert not request.unread
     run(request.drain())
+    assert client.asked == 1
 
 
 def test_a_body_below_the_pace_is_refused():
@@ -165,6 +187,20 @@ def test_a_body_at_the_pace_is_read_however_long_it_takes():
     """A body that keeps the pace is read to its end, far past the grace."""
     client = Client(*[b"a" * 1024] * 100, seconds=1.0)
     assert len(body_of(client, length(100 * 1024), limit=1 << 20)) == 100 * 1024
+
+
+def test_the_time_that_a_reader_takes_is_not_the_clients():
+    """However long we work on each piece, a client that is quick is not too slow."""
+    request = request_of(Client(b"a", b"b", b"c"), CHUNKED)
+
+    async def read_slowly():
+        pieces = []
+        async for piece in request.pieces(100):
+            pieces.append(piece)
+            asyncio.get_running_loop().now += 60.0
+        return pieces
+
+    assert run(read_slowly()) == [b"a", b"b", b"c"]
 
 
 def test_what_is_left_of_a_body_is_drained():
@@ -201,6 +237,119 @@ def test_a_read_body_is_not_drained_again():
 
     run(twice())
     assert client.asked == 1
+
+
+def gzipped(*members: bytes) -> bytes:
+    return b"".join(gzip.compress(member, mtime=0) for member in members)
+
+
+GZIP = (b"content-encoding", b"gzip")
+LARGE = bytes(range(256)) * 1024
+
+INFLATED = {
+    "one member": ((gzipped(b"abc"),), b"abc"),
+    "an empty member": ((gzipped(b""),), b""),
+    "no octets at all": ((), b""),
+    "several members": ((gzipped(b"ab", b"", b"c"),), b"abc"),
+    "octet by octet": (tuple(bytes([one]) for one in gzipped(b"abc", b"de")), b"abcde"),
+    "many pieces out of one": ((gzipped(LARGE),), LARGE),
+    "a piece that is just full": ((gzipped(b"a" * inflating.PIECE),), b"a" * inflating.PIECE),
+}
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"x-gzip", b"GZip"])
+@pytest.mark.parametrize("way", ["declared", "chunked"])
+@pytest.mark.parametrize(("pieces", "body"), INFLATED.values(), ids=INFLATED)
+def test_a_gzip_body_is_inflated(pieces, body, way, encoding):
+    """A gzip body is what its members hold, however it came."""
+    header = CHUNKED if way == "chunked" and pieces else length(sum(map(len, pieces)))
+    assert body_of(Client(*pieces), header, (b"content-encoding", encoding), limit=1 << 20) == body
+
+
+@given(st.lists(st.binary(max_size=99), max_size=5), st.integers(1, 50))
+def test_members_make_the_body_however_they_are_cut(members, step):
+    """Inflating gives back what was compressed, wherever the octets were cut."""
+    octets = gzipped(*members)
+    pieces = [octets[at : at + step] for at in range(0, len(octets), step)]
+    assert body_of(Client(*pieces) if pieces else Client(b""), CHUNKED, GZIP, limit=1000) == b"".join(members)
+
+
+NOT_GZIP = {
+    "plain": (b'{"raw": ""}', "gzip: Error -3 while decompressing data: incorrect header check"),
+    "cut short": (gzipped(LARGE)[:-20], "the gzip body ends within a member"),
+    "without its trailer": (gzipped(b"abc")[:-1], "the gzip body ends within a member"),
+    "a wrong sum": (
+        gzipped(b"abc")[:-8] + bytes(8),
+        "gzip: Error -3 while decompressing data: incorrect data check",
+    ),
+    "a tail": (gzipped(b"abc") + b"x", "the gzip body ends within a member"),
+    "a longer tail": (
+        gzipped(b"abc") + b"xyz",
+        "gzip: Error -3 while decompressing data: incorrect header check",
+    ),
+    "zlib": (zlib.compress(b"abc"), "gzip: Error -3 while decompressing data: incorrect header check"),
+    "too many members": (gzipped(b"") * 1001, "the gzip body has more than 1000 members"),
+}
+
+
+@pytest.mark.parametrize(("octets", "why"), NOT_GZIP.values(), ids=NOT_GZIP)
+def test_what_is_not_gzip_is_refused(octets, why):
+    """A body that is not gzip from its first octet to its last is refused, and the log says why."""
+    with pytest.raises(refusals.BadCompression) as refused:
+        body_of(Client(octets), CHUNKED, GZIP, limit=1 << 20)
+    assert refused.value.why == why
+
+
+def test_a_bomb_is_refused_as_soon_as_it_is_too_large():
+    """Of a body that inflates a thousandfold no more is inflated than shows that it is too large."""
+    limit = 1 << 20
+    request = request_of(Client(gzip.compress(bytes(1 << 26), mtime=0)), CHUNKED, GZIP)
+    tracemalloc.start()
+    with pytest.raises(refusals.BodyTooLarge) as refused:
+        run(request.body(limit))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refused.value.why == "the body went on past 1048576 octets"
+    assert peak < 3 * limit
+
+
+def test_a_body_that_inflates_to_nothing_has_an_end():
+    """Compressed octets that make none are bounded, too."""
+    empty_blocks = gzip.compress(b"", mtime=0)[:10] + b"\0\0\0\xff\xff" * 1000
+    with pytest.raises(refusals.BodyTooLarge) as refused:
+        body_of(Client(empty_blocks), CHUNKED, GZIP)
+    assert refused.value.why == "the compressed body went on past 1124 octets"
+
+
+@given(st.integers(0, 100_000), st.integers(0, 9))
+def test_what_does_not_shrink_has_room(size, level):
+    """A body as long as the limit fits also where gzip makes it longer."""
+    octets = random.Random(size).randbytes(size)
+    assert len(gzip.compress(octets, level, mtime=0)) <= inflating.most(size)
+
+
+def sharing(memory, client, *headers):
+    """A request that has a share of `memory`."""
+    return request_of(client, *headers, share=body_memory.Share(memory))
+
+
+HELD = {
+    "small": ((b"a" * 65536,), (length(65536),), 0),
+    "large": ((b"a" * 65537,), (length(65537),), 65537),
+    "large and chunked": ((b"a" * 60000, b"a" * 5537), (CHUNKED,), 65537),
+    "small and chunked": ((b"a" * 65536,), (CHUNKED,), 0),
+    "inflated": ((gzipped(LARGE),), (CHUNKED, GZIP), len(LARGE)),
+}
+
+
+@pytest.mark.parametrize(("pieces", "headers", "octets"), HELD.values(), ids=HELD)
+def test_a_large_body_is_counted(pieces, headers, octets):
+    """A body over 64 KiB holds its own size of the memory for all, and gives it back at the end."""
+    request = sharing(body_memory.BodyMemory(1 << 20), Client(*pieces), *headers)
+    run(request.body(1 << 20))
+    assert request.share.octets == octets
+    request.share.release()
+    assert request.share.memory.free == 1 << 20
 
 
 MEDIA_TYPES = {

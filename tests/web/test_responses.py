@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postroad.web.responses import JSON, Response, json_response, serialise
+from postroad.web.responses import JSON, Response, json_response, script, serialise
 
 SERIALISED = {
     "an object": ({"id": "18f", "labelIds": ["SENT"]}, '{\n  "id": "18f",\n  "labelIds": [\n    "SENT"\n  ]\n}\n'),
@@ -81,3 +81,37 @@ def test_an_answer_is_200_in_json_by_default():
     """A JSON answer without further words is a 200."""
     response = json_response({})
     assert (response.code, response.media_type, response.headers) == (200, JSON, ())
+
+
+COMPACT = {
+    "an object": ({"id": "18f", "labelIds": ["SENT"]}, '{"id":"18f","labelIds":["SENT"]}'),
+    "nothing": ({}, "{}"),
+    "markup": ({"a": "<b>"}, '{"a":"\\u003cb\\u003e"}'),
+    "letters stay": ({"a": "ä😀"}, '{"a":"ä😀"}'),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), COMPACT.values(), ids=COMPACT)
+def test_what_is_not_pretty_has_no_white_space(value, text):
+    """Without indentation there is no space and no line feed; the escapes are the same."""
+    assert serialise(value, pretty=False).decode() == text
+
+
+SCRIPTS = {
+    "a name": ("cb", "cb"),
+    "a path of names": ("$.a[0]", "$.a[0]"),
+    "quotes": ('a"b', 'a\\"b'),
+    "a line end": ("a\nb", "a\\nb"),
+    "a line separator": ("a\u2028b", "a\\u2028b"),
+    "markup": ("</script>", "\\u003c/script\\u003e"),
+}
+
+
+@pytest.mark.parametrize(("function", "called"), SCRIPTS.values(), ids=SCRIPTS)
+def test_a_script_calls_the_function_with_the_answer(function, called):
+    """JSONP is 200 whatever was answered, a comment before it, the octets unchanged inside."""
+    response = script(json_response({"a": 1}, 404, ((b"x", b"y"),)), function)
+    assert response.code == 200
+    assert response.media_type == b"text/javascript; charset=UTF-8"
+    assert response.headers == ((b"x", b"y"),)
+    assert response.body.decode() == f'// API callback\n{called}({{\n  "a": 1\n}}\n);'

@@ -1,5 +1,8 @@
 """Addresses: which method a path means, and what its variables are (gmail-wire.md 1.3, 1.4)."""
 
+import time
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +113,49 @@ def test_any_octets_are_routed_or_not(verb, path):
     for whole in (path, b"/gmail/v1/users/" + path + b"/messages/send"):
         route = ROUTES.match(verb, whole)
         assert route is None or "/" not in route.variables["userId"] or b"%2f" in path.lower()
+
+
+def templated(**templates) -> Routes:
+    return Routes(replace(LIST, rpc=name, path=path) for name, path in templates.items())
+
+
+TEMPLATES = {
+    # template, path, its variables or None for no match
+    "a custom verb": ("v1/{key}:disable", "/v1/a:disable", {"key": "a"}),
+    "another custom verb": ("v1/{key}:disable", "/v1/a:enable", None),
+    "a pattern of segments": ("v1/{name=users/*/keys/*}", "/v1/users/a/keys/b", {"name": "users/a/keys/b"}),
+    "a pattern that does not fit": ("v1/{name=users/*}", "/v1/groups/a", None),
+    "a pattern of one": ("v1/{name=*}/x", "/v1/a%2Fb/x", {"name": "a/b"}),
+    "escaped slashes within many": ("v1/{name=users/*}", "/v1/users/a%2Fb%2fc%40", {"name": "users/a%2Fb%2fc@"}),
+    "the rest": ("v1/{rest=**}", "/v1/a/b/c", {"rest": "a/b/c"}),
+    "no rest": ("v1/{rest=**}", "/v1/", {"rest": ""}),
+    "a wildcard without a name": ("v1/*/x", "/v1/a/x", {}),
+    "which is one segment": ("v1/*/x", "/v1/a/b/x", None),
+    "many without a name": ("v1/**", "/v1/a/b", {}),
+    "a nested field": ("v1/{a.b}", "/v1/x", {"a.b": "x"}),
+    "a dot is a dot": ("v1.0/x", "/v1a0/x", None),
+}
+
+
+@pytest.mark.parametrize(("template", "path", "variables"), TEMPLATES.values(), ids=TEMPLATES)
+def test_templates_are_those_of_aip_127(template, path, variables):
+    """Wildcards, patterns in variables and custom verbs mean what google.api.http says."""
+    route = templated(One=template).match("GET", path.encode())
+    assert (route and route.variables) == variables
+
+
+@pytest.mark.parametrize("names", [("Literal", "Variable"), ("Variable", "Literal")])
+def test_a_literal_goes_before_a_variable(names):
+    """Whatever the order of the table, the template with a literal is meant where both match."""
+    paths = {"Literal": "v1/send", "Variable": "v1/{id}"}
+    routes = templated(**{name: paths[name] for name in names})
+    assert routes.match("GET", b"/v1/send").method.rpc == "Literal"
+    assert routes.match("GET", b"/v1/sent").method.rpc == "Variable"
+
+
+@pytest.mark.parametrize("part", [b"/a", b"%", b"%2f", b":disable", b"\n"])
+def test_a_long_path_takes_no_time(part):
+    """The pattern of all templates does not go back and forth over a long path."""
+    started = time.perf_counter()
+    ROUTES.match("POST", b"/gmail/v1/users/" + part * 20_000)
+    assert time.perf_counter() - started < 0.1

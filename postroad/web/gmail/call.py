@@ -2,26 +2,47 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from postroad.database.engine import Database
 from postroad.oauth.accounts import Account
 from postroad.submission import Submission
+from postroad.web.addresses import Addresses
+from postroad.web.partial_response import Mask, masked
 from postroad.web.requests import Request
-from postroad.web.responses import Response
+from postroad.web.responses import Header, Response, json_response
+from postroad.web.system_parameters import Parameters
 from postroad.web.transcoding import Route
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call by `account`, at `now` (milliseconds); `query` holds the first of each query parameter."""
+    """A call by `account` within `scopes`, at `now` (milliseconds).
+
+    `parameters` are the standard ones, `query` the method's own with their values, `mask` what is wanted of the
+    answer.
+    """
 
     request: Request
     route: Route
-    query: Mapping[str, str]
+    parameters: Parameters
+    query: Mapping[str, Any]
+    mask: Mask | None
     account: Account
+    scopes: frozenset[str]
     now: int
     database: Database
     submission: Submission
+    addresses: Addresses
+
+    @property
+    def address(self) -> str:
+        """What absolute URLs in the answer begin with: scheme, host and port, no slash behind."""
+        return self.addresses.root(self.request.headers.get(b"host"))
+
+    def answer(self, resource: Any, headers: tuple[Header, ...] = ()) -> Response:
+        """The resource as the client wants it: 200, masked, pretty or not."""
+        return json_response(masked(resource, self.mask), headers=headers, pretty=self.parameters.pretty)
 
 
 Answer = Callable[[Call], Awaitable[Response]]

@@ -1,21 +1,24 @@
-"""users.messages: send; and so much of list and get as shows what was sent and captured."""
+"""users.messages: send; get; and so much of list as shows what was sent and captured."""
 
-import re
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
 import pybase64
+from sqlalchemy import Connection
 
 from postroad import refusals
 from postroad.database.identifiers import number_of, text_of
+from postroad.mail.mime import tree
 from postroad.mailbox import messages as mailbox
 from postroad.mailbox.messages import Stored
-from postroad.submission import unless_small
+from postroad.submission import Accepted, unless_small
 from postroad.web.bearer import refuse_others
+from postroad.web.gmail import payload, uploads
 from postroad.web.gmail.call import Call
 from postroad.web.message_json import Sent, read
-from postroad.web.responses import Response, json_response
-from postroad.web.uploads import refuse_other_media
+from postroad.web.methods import SHOW_CONTENT
+from postroad.web.responses import Response
 
 PAGE = 100
 LARGEST_PAGE = 500
@@ -23,28 +26,26 @@ LARGEST_PAGE = 500
 
 async def send(call: Call) -> Response:
     """users.messages.send: the answer holds exactly id, threadId and labelIds (gmail-wire.md 3.4)."""
+    if call.route.upload:
+        return await uploads.answer(call, _accepted)
     sent = await _sent(call)
     if not sent.raw:
-        raise refusals.RawMissing
-    accepted = await call.submission.submit(call.account, sent.raw, sent.thread_id, call.now)
-    return json_response(
-        {
-            "id": text_of(accepted.gmail_id),
-            "threadId": text_of(accepted.thread_id),
-            "labelIds": accepted.labels,
-        }
-    )
+        raise refusals.RawMissing("the JSON body has no raw, or an empty one")
+    return call.answer(_accepted(await call.submission.submit(call.account, sent.raw, sent.thread_id, call.now)))
+
+
+def _accepted(accepted: Accepted) -> dict[str, Any]:
+    return {
+        "id": text_of(accepted.gmail_id),
+        "threadId": text_of(accepted.thread_id),
+        "labelIds": accepted.labels,
+    }
 
 
 async def _sent(call: Call) -> Sent:
     """What to send. The mailbox's owner is checked after the body was read, as Google does (gmail-wire.md 6.3)."""
-    limit = call.submission.policy.max_size
-    if call.route.upload:
-        refuse_other_media(call.request)
-        sent = Sent(await call.request.body(limit), None)
-    else:
-        body = await call.request.body(_json_limit(limit))
-        sent = await unless_small(len(body), read, body)
+    body = await call.request.body(_json_limit(call.submission.policy.max_size))
+    sent = await unless_small(len(body), read, body)
     refuse_others(call.account, call.route.variables["userId"])
     return sent
 
@@ -55,17 +56,18 @@ def _json_limit(max_size: int) -> int:
 
 
 async def listing(call: Call) -> Response:
-    """users.messages.list: ids, newest first; maxResults, pageToken and labelIds are read."""
+    """users.messages.list: ids, newest first; maxResults, pageToken and labelIds are read, a search is refused."""
     refuse_others(call.account, call.route.variables["userId"])
-    limit = _max_results(call.query.get("maxResults", str(PAGE)))
-    label = call.query.get("labelIds")
+    limit = _max_results(call.query.get("maxResults", PAGE))
+    if call.query.get("q"):
+        raise refusals.NotServed(what="q")
     found = await call.database.read(
         partial(
             mailbox.page,
             account_id=call.account.account_id,
             before=number_of(call.query.get("pageToken", "")),
             limit=limit + 1,
-            labels=(label,) if label else (),
+            labels=call.query.get("labelIds", ()),
         )
     )
     page: dict[str, Any] = {}
@@ -73,32 +75,51 @@ async def listing(call: Call) -> Response:
         page["messages"] = [{"id": text_of(one.gmail_id), "threadId": text_of(one.thread_id)} for one in shown]
     if len(found) > limit:
         page["nextPageToken"] = text_of(shown[-1].gmail_id)
-    return json_response(page | {"resultSizeEstimate": len(found)})
+    return call.answer(page | {"resultSizeEstimate": len(found)})
 
 
-def _max_results(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,10}", text) or not 0 < int(text) < 1 << 31:
-        raise refusals.MaxResultsInvalid
-    return min(int(text), LARGEST_PAGE)
+def _max_results(asked: int) -> int:
+    if not 0 < asked < 1 << 31:
+        raise refusals.MaxResultsInvalid(f"maxResults is {asked}")
+    return min(asked, LARGEST_PAGE)
 
 
 async def get(call: Call) -> Response:
-    """users.messages.get: formats minimal and raw."""
+    """users.messages.get, in all four formats."""
     refuse_others(call.account, call.route.variables["userId"])
     gmail_id = number_of(call.route.variables["id"])
     if gmail_id is None:
-        raise refusals.IdInvalid
-    wanted = call.query.get("format", "full").lower()
-    if wanted not in ("minimal", "raw"):
-        raise refusals.NotServed(what=f"format={wanted}")
+        raise refusals.IdInvalid(f"id {call.route.variables['id'][:64]!r} is no hexadecimal number under 2^63")
+    wanted = call.query.get("format", "full")
+    if wanted in ("full", "raw") and call.scopes.isdisjoint(SHOW_CONTENT):
+        raise refusals.MetadataOnly(
+            f"format={wanted} with {', '.join(sorted(call.scopes))}", format=wanted.upper()
+        )
     stored = await call.database.read(partial(mailbox.find, account_id=call.account.account_id, gmail_id=gmail_id))
     if stored is None:
         raise refusals.NotFound(f"{call.account.address} has no message {text_of(gmail_id)}")
-    resource = _resource(stored)
-    if wanted == "raw":
-        octets = await call.database.read(partial(mailbox.octets, stored=stored))
-        resource["raw"] = pybase64.urlsafe_b64encode(octets).decode()
-    return json_response(resource)
+    names = call.query.get("metadataHeaders", ())
+    shown = await call.database.read(lambda connection: _SHOWN[wanted](connection, stored, names))
+    return call.answer(_resource(stored) | shown)
+
+
+def _minimal(_connection: Connection, _stored: Stored, _names: Collection[str]) -> dict[str, Any]:
+    return {}
+
+
+def _raw(connection: Connection, stored: Stored, _names: Collection[str]) -> dict[str, Any]:
+    return {"raw": pybase64.urlsafe_b64encode(mailbox.octets(connection, stored)).decode()}
+
+
+def _full(connection: Connection, stored: Stored, _names: Collection[str]) -> dict[str, Any]:
+    return {"payload": payload.full(tree(mailbox.octets(connection, stored)))}
+
+
+def _metadata(connection: Connection, stored: Stored, names: Collection[str]) -> dict[str, Any]:
+    return {"payload": payload.metadata(tree(mailbox.header_section(connection, stored)), names)}
+
+
+_SHOWN = {"minimal": _minimal, "raw": _raw, "full": _full, "metadata": _metadata}
 
 
 def _resource(stored: Stored) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Make every table."""
     _accounts()
     _contents()
+    _uploads()
     _mailboxes()
     _queue()
     _paths_through_the_queue()
@@ -34,6 +35,15 @@ def _accounts() -> None:
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account")),
         sa.UniqueConstraint("address", name=op.f("uq_account_address")),
     )
+    op.create_table(
+        "alias",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.account_id"], name=op.f("fk_alias_account_id")),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_alias")),
+    )
+    op.create_index(op.f("ix_alias_account_id"), "alias", ["account_id"], unique=False)
     op.create_table(
         "token",
         sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
@@ -60,6 +70,7 @@ def _contents() -> None:
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("content_id", name=op.f("pk_content")),
     )
+    op.create_index(op.f("ix_content_message_id"), "content", ["message_id"], unique=False)
     op.create_table(
         "content_chunk",
         sa.Column("content_id", ID, autoincrement=False, nullable=False),
@@ -72,6 +83,34 @@ def _contents() -> None:
         "loose_content",
         sa.Column("content_id", ID, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("content_id", name=op.f("pk_loose_content")),
+    )
+
+
+def _uploads() -> None:
+    op.create_table(
+        "upload",
+        sa.Column("upload_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("account_id", ID, nullable=False),
+        sa.Column("content_id", ID, nullable=False),
+        sa.Column("thread_id", ID, nullable=True),
+        sa.Column("total", sa.BigInteger(), nullable=True),
+        sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.Column("chunks", sa.Integer(), nullable=False),
+        sa.Column("intake", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=9), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("gmail_id", ID, nullable=True),
+        sa.Column("labels", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("upload_hash", name=op.f("pk_upload")),
+    )
+    op.create_index(op.f("ix_upload_expires_at"), "upload", ["expires_at"], unique=False)
+    op.create_index(
+        "ix_upload_active",
+        "upload",
+        ["account_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'active'"),
+        postgresql_where=sa.text("state = 'active'"),
     )
 
 
