@@ -39,7 +39,7 @@ Act = Callable[[Connection, Sequence[A]], Sequence[R]]
 UNITS_PER_COMMIT = 256
 # How long a transaction waits for those who shared the last one: long beside the handing about of Python's lock,
 # which each transaction costs many times, and short beside a sync. Who comes alone never waits.
-BREATH_SECONDS = 0.003
+BREATH_SECONDS = 0.004
 # Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
 # this goes alone, as they are copied when they are bound.
 ROWS_PER_INSERT = 16
