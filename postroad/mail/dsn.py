@@ -12,11 +12,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from email.utils import format_datetime
 from typing import Literal
 
+from postroad.mail.encoded_words import decoded
 from postroad.mail.reply import Reply
 from postroad.mail.transmission import LINE_LIMIT, fold, longest_line, quoted_printable
 
@@ -203,7 +202,7 @@ def _recipient_paragraph(fate: Fate) -> str:
 def _particulars(original: Original) -> Iterator[str]:
     yield _filled(f"Accepted: {format_datetime(original.arrived)}", indent=4)
     if original.subject:
-        yield _filled(f"Subject: {_one_line(_decoded(original.subject))}", indent=4)
+        yield _filled(f"Subject: {_one_line(decoded(original.subject[: 2 * _TEXT_LIMIT]))}", indent=4)
     if original.message_id:
         yield _filled(f"Message-ID: {_one_line(original.message_id)}", indent=4)
     yield _filled(f"Queue ID: {original.queue_id}", indent=4)
@@ -239,11 +238,3 @@ def _one_line(text: str) -> str:
 
 def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
-
-
-def _decoded(subject: str) -> str:
-    """Decode encoded words for people to read (RFC 2047); the result must never come near a header field."""
-    try:
-        return str(make_header(decode_header(subject[: 2 * _TEXT_LIMIT])))
-    except (HeaderParseError, LookupError, ValueError):
-        return subject
