@@ -30,6 +30,7 @@ def _accounts() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("administrator", sa.Boolean(), nullable=False),
         sa.Column("captured", sa.Boolean(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account")),
@@ -44,17 +45,6 @@ def _accounts() -> None:
         sa.PrimaryKeyConstraint("address", name=op.f("pk_alias")),
     )
     op.create_index(op.f("ix_alias_account_id"), "alias", ["account_id"], unique=False)
-    op.create_table(
-        "token",
-        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("account_id", ID, nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["account.account_id"], name=op.f("fk_token_account_id")),
-        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_token")),
-    )
-    op.create_index(op.f("ix_token_account_id"), "token", ["account_id"], unique=False)
 
 
 def _contents() -> None:
@@ -91,6 +81,7 @@ def _uploads() -> None:
         "upload",
         sa.Column("upload_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("account_id", ID, nullable=False),
+        sa.Column("client_id", sa.Text(), nullable=True),
         sa.Column("content_id", ID, nullable=False),
         sa.Column("thread_id", ID, nullable=True),
         sa.Column("total", sa.BigInteger(), nullable=True),

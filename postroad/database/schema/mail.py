@@ -1,71 +1,12 @@
-"""Every table, once, for SQLite and PostgreSQL. Times are milliseconds since 1970 (UTC).
+"""Mail: contents, mailboxes, the queue.
 
 Hot tables carry `account_id`, so that they can be distributed by account one day; accepting a message only
 inserts, and only rows of one account.
 """
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _where(name: str, condition: str, *columns: str) -> Index:
-    """An index of the rows that meet a condition."""
-    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
-
-
-# A 63-bit number; on SQLite the type has to be called INTEGER to be the row's own key.
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-account = Table(
-    "account",
-    metadata,
-    Column("account_id", Id, primary_key=True),
-    Column("address", Text, nullable=False, unique=True),  # canonical, lower case
-    Column("administrator", Boolean, nullable=False),
-    Column("captured", Boolean, nullable=False),  # made by captured mail: local only while mail is captured
-    Column("created_at", BigInteger, nullable=False),
-    Column("disabled_at", BigInteger),  # null: active -> set: disabled, refused everywhere
-)
-
-# Another address of an account: mail to it is the account's, and its From may name it. No account's own.
-alias = Table(
-    "alias",
-    metadata,
-    Column("address", Text, primary_key=True),  # canonical, lower case
-    Column("account_id", Id, ForeignKey("account.account_id"), nullable=False, index=True),
-    Column("created_at", BigInteger, nullable=False),
-)
-
-token = Table(
-    "token",
-    metadata,
-    Column("token_hash", LargeBinary(32), primary_key=True),  # SHA-256; the token itself is never stored
-    Column("account_id", Id, ForeignKey("account.account_id"), nullable=False, index=True),
-    Column("scopes", Text, nullable=False),  # separated by single spaces
-    Column("created_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
-)
+from postroad.database.schema.base import Id, metadata, where
 
 # One stored message: what is delivered, without Bcc. Written once, never changed.
 content = Table(
@@ -109,6 +50,7 @@ upload = Table(
     metadata,
     Column("upload_hash", LargeBinary(32), primary_key=True),  # SHA-256; the id itself is a credential
     Column("account_id", Id, nullable=False),
+    Column("client_id", Text),  # the program it belongs to; null: none is known of its token
     Column("content_id", Id, nullable=False),
     Column("thread_id", Id),  # asked for; once final, the one it came to
     Column("total", BigInteger),  # octets that were announced
@@ -119,7 +61,7 @@ upload = Table(
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("gmail_id", Id),  # once final: what it became
     Column("labels", Text),  # separated by single spaces
-    _where("ix_upload_active", "state = 'active'", "account_id"),
+    where("ix_upload_active", "state = 'active'", "account_id"),
 )
 
 # One copy in one account's mailbox.
@@ -188,15 +130,15 @@ recipient = Table(
     Column("reply_status", Text),
     Column("reply_text", Text),
     Column("settled_at", BigInteger),
-    _where("ix_recipient_due", "state = 'queued'", "due_at"),
+    where("ix_recipient_due", "state = 'queued'", "due_at"),
     # Who waits longest, and who waits at all: without it both are asked of everything that ever was settled.
-    _where("ix_recipient_waiting", "state = 'queued'", "queue_id"),
+    where("ix_recipient_waiting", "state = 'queued'", "queue_id"),
     # The two ways through what waits for a destination: the longest due first, and account by account.
-    _where("ix_recipient_destination", "state = 'queued'", "destination", "due_at"),
-    _where("ix_recipient_turn", "state = 'queued'", "destination", "account_id", "due_at"),
+    where("ix_recipient_destination", "state = 'queued'", "destination", "due_at"),
+    where("ix_recipient_turn", "state = 'queued'", "destination", "account_id", "due_at"),
     # What is under a claim: a handful of rows, from which the number in flight is counted.
-    _where("ix_recipient_lease", "lease IS NOT NULL", "destination", "lease"),
-    _where("ix_recipient_held", "state = 'held'", "queue_id"),
+    where("ix_recipient_lease", "lease IS NOT NULL", "destination", "lease"),
+    where("ix_recipient_held", "state = 'held'", "queue_id"),
 )
 
 # The gate of a destination, made by its first claim and never touched by accept: what waits is found by the
