@@ -133,6 +133,16 @@ def disable(connection: Connection, address: str, now: int) -> Account:
     return by_id(connection, found.account_id)
 
 
+def enable(connection: Connection, address: str) -> Account:
+    """Let a disabled account in again; its tokens that have not expired hold again.
+
+    Raises `BadAddress`, `NoSuchAccountError`.
+    """
+    found = named(connection, address)
+    connection.execute(account.update().where(account.c.account_id == found.account_id).values(disabled_at=None))
+    return by_id(connection, found.account_id)
+
+
 def _from(connection: Connection, row: Row[tuple[object, ...]]) -> Account:
     return of_row(row, aliases_of(connection, row.account_id))
 

@@ -1,105 +1,201 @@
-"""Bearer tokens (RFC 6750): issued once, stored as hashes, checked against the database at most a second old."""
+"""Access tokens (RFC 6750): issued once, stored as hashes, checked against a database at most a second old."""
 
-import hashlib
-import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
 
 from postroad import refusals
 from postroad.database.engine import Database
-from postroad.database.schema import account, token
-from postroad.oauth import accounts
+from postroad.database.schema import account, consent, service_account, token
+from postroad.oauth import accounts, credentials
 from postroad.oauth.accounts import Account
 
-# Access tokens begin so at Google, which secret scanners know (gmail-wire.md 8.3).
-PREFIX = "ya29."
-RANDOM_OCTETS = 32
+# So begin the tokens of service accounts (gmail-wire.md 8.3).
+ROBOTS = f"{credentials.ACCESS}c."
 # A longer text cannot be one of ours; it is refused before it is hashed.
 MAX_LENGTH = 512
+# Octets of a self-signed token (hardening.md G9).
+MAX_SIGNED = 16 * 1024
+# Seconds that a token lives which came over HTTP (gmail-wire.md 8.5).
+LIFE_SECONDS = 3599
 # How long a check may be remembered: a revocation holds everywhere within this time (DESIGN.md section 7).
 FRESH_SECONDS = 1.0
 REMEMBERED = 10_000
 
+UNKNOWN = "the bearer token is unknown here"
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token permits: to act as `account` within `scopes` until `expires_at` (milliseconds)."""
+    """What a token permits: to act as `account` within `scopes` until `expires_at` (milliseconds).
 
-    account: Account
+    `account`: `None` of a service account that acts for nobody. `client_id`: the program's, or the number of a
+    service account; `None` where none is known. `service_account`: its address. `offline`: there is a refresh
+    token behind it. `suspended`: the service account is disabled.
+    """
+
+    account: Account | None
     scopes: frozenset[str]
     expires_at: int
+    client_id: str | None = None
+    service_account: str | None = None
+    offline: bool = False
+    suspended: bool = False
+
+    @property
+    def holder(self) -> str:
+        """Whose token it is, for people: the address of the account, or of the service account."""
+        return self.account.address if self.account else self.service_account or "nobody"
+
+    def why_not(self, now: int) -> str:
+        """Why it permits nothing at `now`; "" if it does."""
+        if self.expires_at <= now:
+            return f"the bearer token of {self.holder} has expired"
+        if self.account and self.account.disabled:
+            return f"the account {self.account.address} is disabled"
+        if self.suspended:
+            return f"the service account {self.service_account} is disabled"
+        return ""
 
 
-def issue(connection: Connection, owner: Account, scopes: frozenset[str], *, expires_at: int, now: int) -> str:
-    """Make a token for `owner`; the text is returned and not kept."""
-    text = PREFIX + secrets.token_urlsafe(RANDOM_OCTETS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a token came of: with all of it `None`, of the command line."""
+
+    consent_id: int | None = None
+    code_hash: bytes | None = None
+    refresh_hash: bytes | None = None
+    service_account_id: int | None = None
+
+
+COMMAND_LINE = Source()
+
+
+def issue(
+    connection: Connection,
+    *,
+    account_id: int | None,
+    scopes: frozenset[str],
+    expires_at: int,
+    now: int,
+    source: Source = COMMAND_LINE,
+) -> str:
+    """Make a token for that account, `None` for a service account that acts for nobody.
+
+    The text is returned and not kept. Times are milliseconds.
+    """
+    text = credentials.fresh(credentials.ACCESS if source.service_account_id is None else ROBOTS)
     values = {
-        "token_hash": _hash(text),
-        "account_id": owner.account_id,
+        "token_hash": credentials.digest(text),
+        "account_id": account_id,
         "scopes": " ".join(sorted(scopes)),
         "created_at": now,
         "expires_at": expires_at,
+        "consent_id": source.consent_id,
+        "code_hash": source.code_hash,
+        "refresh_hash": source.refresh_hash,
+        "service_account_id": source.service_account_id,
     }
     connection.execute(token.insert().values(values))
     return text
 
 
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+# A token and all that says what it permits; the names of an account's columns are those of its table.
+_FOUND = (
+    select(
+        token.c.scopes,
+        token.c.expires_at,
+        token.c.refresh_hash,
+        token.c.service_account_id,
+        consent.c.client_id,
+        service_account.c.address.label("service_address"),
+        service_account.c.disabled_at.label("service_disabled_at"),
+        account,
+    )
+    .join_from(token, account, token.c.account_id == account.c.account_id, isouter=True)
+    .join(consent, token.c.consent_id == consent.c.consent_id, isouter=True)
+    .join(service_account, token.c.service_account_id == service_account.c.service_account_id, isouter=True)
+)
 
 
 def look_up(connection: Connection, token_hash: bytes) -> Grant | None:
     """What the token of that hash permits, expired or not."""
-    joined = select(token.c.scopes, token.c.expires_at, account).join_from(token, account)
-    row = connection.execute(joined.where(token.c.token_hash == token_hash)).one_or_none()
+    row = connection.execute(_FOUND.where(token.c.token_hash == token_hash)).one_or_none()
     if row is None:
         return None
-    owner = accounts.of_row(row, accounts.aliases_of(connection, row.account_id))
-    return Grant(owner, frozenset(row.scopes.split(" ")), row.expires_at)
+    owner = None
+    if row.account_id is not None:
+        owner = accounts.of_row(row, accounts.aliases_of(connection, row.account_id))
+    number = row.service_account_id
+    return Grant(
+        owner,
+        frozenset(row.scopes.split()),
+        row.expires_at,
+        row.client_id if number is None else str(number),
+        row.service_address,
+        offline=row.refresh_hash is not None,
+        suspended=row.service_disabled_at is not None,
+    )
 
 
-def expiries(connection: Connection, *, after: bytes, limit: int) -> dict[bytes, int]:
-    """When the next tokens expire, in the order of their hashes, of which the first is over `after`."""
-    question = select(token.c.token_hash, token.c.expires_at).where(token.c.token_hash > after)
-    rows = connection.execute(question.order_by(token.c.token_hash).limit(limit))
-    return {row.token_hash: row.expires_at for row in rows}
+def end(connection: Connection, account_id: int) -> int:
+    """End all tokens of an account, whatever they came of; how many there were."""
+    return connection.execute(delete(token).where(token.c.account_id == account_id)).rowcount
 
 
-def forget(connection: Connection, token_hashes: Collection[bytes]) -> int:
-    """Remove these tokens; how many there were."""
-    return connection.execute(delete(token).where(token.c.token_hash.in_(token_hashes))).rowcount
+# What a token grants that a service account signed itself, instead of having it issued (AIP-4111), at `now`.
+# Raises `CredentialInvalid`.
+SelfSigned = Callable[[Connection, str, int], Grant]
 
 
 class Tokens:
-    """Checks tokens; remembers each answer for a second."""
+    """Checks tokens; remembers each answer for a second. Without `self_signed` only issued ones are known."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, self_signed: SelfSigned | None = None) -> None:
         self._database = database
-        self._remembered: dict[bytes, tuple[float, Grant | None]] = {}
+        self._self_signed = self_signed
+        self._remembered: dict[bytes, tuple[float, Grant | str]] = {}
 
     async def check(self, text: str, now: int) -> Grant:
-        """What `text` permits at `now`. Raises `CredentialInvalid`: unknown, expired, or a disabled account's."""
-        grant = await self._grant(text)
-        if grant is None:
-            raise refusals.CredentialInvalid("the bearer token is unknown here")
-        if grant.expires_at <= now:
-            raise refusals.CredentialInvalid(f"the bearer token of {grant.account.address} has expired")
-        if grant.account.disabled:
-            raise refusals.CredentialInvalid(f"the account {grant.account.address} is disabled")
+        """What `text` permits at `now`.
+
+        Raises `CredentialInvalid`: unknown, expired, or of an account or a service account that is disabled.
+        """
+        grant = await self._grant(text, now)
+        why_not = grant if isinstance(grant, str) else grant.why_not(now)
+        if isinstance(grant, str) or why_not:
+            raise refusals.CredentialInvalid(why_not)
         return grant
 
-    async def _grant(self, text: str) -> Grant | None:
-        if len(text) > MAX_LENGTH or not text.isascii():
-            return None
-        token_hash = _hash(text)
-        read_at, grant = self._remembered.get(token_hash, (float("-inf"), None))
-        if time.monotonic() - read_at <= FRESH_SECONDS:
+    def forget(self) -> None:
+        """Ask anew from now on: something was taken back."""
+        self._remembered.clear()
+
+    async def _grant(self, text: str, now: int) -> Grant | str:
+        """What is granted, or why nothing is."""
+        issued = text.startswith(credentials.ACCESS)
+        signed = self._self_signed if text.count(".") == 2 and not issued else None
+        if len(text) > (MAX_SIGNED if signed else MAX_LENGTH) or not text.isascii():
+            return UNKNOWN
+        token_hash = credentials.digest(text)
+        read_at, grant = self._remembered.get(token_hash, (float("-inf"), UNKNOWN))
+        asked_at = time.monotonic()  # what changes while we read is not in the answer
+        if asked_at - read_at <= FRESH_SECONDS:
             return grant
-        grant = await self._database.read(lambda connection: look_up(connection, token_hash))
+        if signed:
+            grant = await self._database.read(lambda connection: _verified(signed, connection, text, now))
+        else:
+            grant = await self._database.read(lambda connection: look_up(connection, token_hash) or UNKNOWN)
         if len(self._remembered) >= REMEMBERED:
             self._remembered.clear()
-        self._remembered[token_hash] = (time.monotonic(), grant)
+        self._remembered[token_hash] = (asked_at, grant)
         return grant
+
+
+def _verified(self_signed: SelfSigned, connection: Connection, text: str, now: int) -> Grant | str:
+    try:
+        return self_signed(connection, text, now)
+    except refusals.CredentialInvalid as refusal:
+        return refusal.why
