@@ -1,0 +1,1 @@
+"""Sending domains: their DKIM keys, what to publish about them in the DNS, and whether it is there."""
