@@ -3,8 +3,9 @@
 It stores the exact octets of every session and says what its script tells it to. The script is a table
 `{(stage, which): action}`. Stages: CONNECT, EHLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, BODY (once
 `body_offset` octets of content have come), DOT (in place of the 250), DOT_AFTER_COMMIT (the message is stored,
-then this happens in place of the 250), RSET, NOOP, QUIT. `which` is the nth time the stage is reached in the
-sink's life, counted from 1, or ALWAYS, or, for MAIL and RCPT, an address. Actions: a reply ("550 5.1.1 no",
+then this happens in place of the 250), AUTH (in place of the 235), AUTH_END (after the response to a 334 said
+there), BDAT (in place of reading its octets), RSET, NOOP, QUIT. `which` is the nth time the stage is reached in
+the sink's life, counted from 1, or ALWAYS, or, for MAIL and RCPT, an address. Actions: a reply ("550 5.1.1 no",
 lines separated by a line feed), raw octets, Drop, Reset, Stall, Dribble.
 
     async with Sink({("RCPT", 2): "550 5.1.1 no"}) as sink: ...   # inside an event loop
@@ -17,18 +18,21 @@ import socket
 import ssl
 import struct
 import threading
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 ALWAYS = 0
 EXTENSIONS = ("PIPELINING", "SIZE 36700160", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8")
 
 CONTENT_ON_THE_WIRE = re.compile(rb"\A(?:(?:\.\.|[^.\r\n\0])[^\r\n\0]{0,997}\r\n|\r\n)*\.\r\n\Z")
+LINES_ON_THE_WIRE = re.compile(rb"\A(?:[^\r\n\0]{0,998}\r\n)*\Z")
 COMMAND_ON_THE_WIRE = re.compile(
-    rb"(?:(?:EHLO|HELO) [^\x00-\x20\x7f]+|STARTTLS|DATA|RSET|NOOP|QUIT"
+    rb"(?:(?:EHLO|HELO) [^\x00-\x20\x7f]+|STARTTLS|DATA|BDAT [0-9]+ LAST|RSET|NOOP|QUIT"
+    rb"|AUTH [A-Z0-9-]+(?: [A-Za-z0-9+/]+=*)?"
     rb"|MAIL FROM:<[^\x00-\x1f\x7f]*>(?: SIZE=[0-9]+| BODY=8BITMIME| SMTPUTF8)*"
     rb"|RCPT TO:<[^\x00-\x1f\x7f]+@[^\x00-\x20\x7f<>]+>)\r\n"
 )
@@ -83,6 +87,8 @@ class Session:
 
     commands: list[bytes] = field(default_factory=list)
     contents: list[bytes] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)  # the octets of each BDAT
+    logins: list[tuple[bytes, ...]] = field(default_factory=list)  # mechanism and decoded responses
     unfinished: bytes = b""  # content whose end never came
     messages: list[Message] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)  # all of it, in plaintext and then in TLS
@@ -95,12 +101,14 @@ class Session:
 
 
 def assert_wire_invariants(session: Session) -> None:
-    """Every command line is one of ours, and all content is `(line CRLF)* "." CRLF` with doubled dots."""
+    """Every command line is ours; content is `(line CRLF)*`, after DATA with doubled dots and `"." CRLF`."""
     for line in session.commands:
         assert COMMAND_ON_THE_WIRE.fullmatch(line), line
         assert len(line) <= 512 + 53, line
     for wire in session.contents:
         assert CONTENT_ON_THE_WIRE.match(wire), wire[-200:]
+    for chunk in session.chunks:
+        assert LINES_ON_THE_WIRE.match(chunk), chunk[-200:]
     lines = session.unfinished[: session.unfinished.rfind(b"\r\n") + 2]
     assert CONTENT_ON_THE_WIRE.match(lines + b".\r\n"), lines[-200:]
 
@@ -115,12 +123,15 @@ class Sink:
         extensions: Sequence[str] = EXTENSIONS,
         tls: ssl.SSLContext | None = None,
         body_offset: int = 1,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+        implicit_tls: bool = False,
     ) -> None:
+        self.implicit_tls = implicit_tls
         self.script: dict[tuple[str, int | str], Action] = dict(script or {})
         self.extensions = tuple(extensions)
         self.tls = tls
         self.body_offset = body_offset
-        self.port = 0
+        self.host, self.port = address
         self.sessions: list[Session] = []
         self.messages: list[Message] = []
         self.came = threading.Condition()
@@ -128,7 +139,8 @@ class Sink:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        tls = self.tls if self.implicit_tls else None
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -138,6 +150,10 @@ class Sink:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+
+    def narrow(self, octets: int) -> None:
+        """Let so many octets be under way at most, in sessions that begin now."""
+        self._server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
 
     def wait_for(self, messages: int, seconds: float = 10) -> list[Message]:
         """Wait on another thread until so many messages have come."""
@@ -161,7 +177,7 @@ class Sink:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        session = Session()
+        session = Session(tls=self.implicit_tls)
         self.sessions.append(session)
         try:
             with suppress(OSError, EOFError, asyncio.CancelledError):
@@ -188,6 +204,7 @@ class _Peer:
         self._reverse_path: str | None = None
         self._parameters: str | None = None  # None: no mail transaction has begun
         self._forward_paths: list[str] = []
+        self._chunked = b""
 
     async def converse(self) -> None:
         await self._do("CONNECT", "220 sink.test ESMTP")
@@ -219,6 +236,17 @@ class _Peer:
         self._session.tls = True
         self._forget()
 
+    async def _auth(self, argument: str) -> None:
+        mechanism, _, initial = argument.partition(" ")
+        responses = [initial.encode()] if initial else []
+        while len(responses) < {"LOGIN": 2}.get(mechanism, 1):
+            await self._say("334 " + ("UGFzc3dvcmQ6" if responses else "VXNlcm5hbWU6"))
+            responses.append(await self._line())
+        self._session.logins.append((mechanism.encode(), *map(b64decode, responses)))
+        if await self._do("AUTH", "235 2.7.0 welcome") == "334":
+            self._session.logins.append((await self._line(),))
+            await self._do("AUTH_END", "535 5.7.8 who?")
+
     async def _mail(self, argument: str) -> None:
         path, _, parameters = argument.removeprefix("FROM:<").rpartition(">")
         if (await self._do("MAIL", "250 2.1.0 Ok", path)).startswith("2"):
@@ -235,7 +263,26 @@ class _Peer:
         if await self._do("DATA", default) != "354":
             return
         wire = await self._content()
-        message = self._message(wire)
+        await self._whole_message(self._message(wire))
+
+    async def _bdat(self, argument: str) -> None:
+        if action := self._sink.action("BDAT"):
+            await self._say(action)
+            return
+        size, _, last = argument.partition(" ")
+        while len(self._unread) < int(size):
+            await self._more()
+        chunk = self._cut(int(size))
+        self._session.chunks.append(chunk)
+        self._chunked += chunk
+        if not self._forward_paths:
+            await self._say("503 5.5.1 no valid recipients")
+        elif last == "LAST":
+            await self._whole_message(replace(self._message(b""), content=self._chunked, wire=self._chunked))
+        else:
+            await self._say("250 2.0.0 more")
+
+    async def _whole_message(self, message: Message) -> None:
         said = await self._do("DOT", b"")
         if said:
             if said.startswith("2"):

@@ -1,82 +1,136 @@
-"""SMTP sessions with one next hop: kept a while for the next message, bounded in number."""
+"""SMTP sessions of this node: opened as they are demanded to be secured, kept a while for the next message."""
 
 import asyncio
-import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from postroad.relay.route import NextHop
-from postroad.smtp.connection import Connection
+from postroad import maillog
+from postroad.mail.reply import ours
+from postroad.relay.route import FindLogin, Hop
+from postroad.relay.security import Demand, Result, complaint, failure, result
+from postroad.smtp.connection import NO_LOGIN, Connection
 from postroad.smtp.session import Phase, SessionError, Timeouts
 
 # How long an idle session is kept; servers close theirs after 5 minutes or less (RFC 5321 section 4.5.3.2.7).
 IDLE_SECONDS = 10.0
 _TLS_PHASES = (Phase.STARTTLS, Phase.HANDSHAKE)
+_Kept = list[tuple[float, Connection]]
 
 
 @dataclass(slots=True)
 class Sessions:
-    """Sessions of `hostname` with `hop`, at most `limit` at once."""
+    """Sessions in which this server calls itself `hostname`."""
 
-    hop: NextHop
     hostname: str
-    limit: int
-    tls: ssl.SSLContext | None
     timeouts: Timeouts = field(default_factory=Timeouts)
-    _idle: list[tuple[float, Connection]] = field(default_factory=list)
-    _room: asyncio.Semaphore = field(init=False)
+    _idle: dict[tuple[Hop, Demand], _Kept] = field(default_factory=lambda: defaultdict(list))
+    _unchunked: set[Hop] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self._room = asyncio.Semaphore(self.limit)
-
-    @asynccontextmanager
-    async def room(self) -> AsyncIterator[None]:
-        """Wait until one more session may be used."""
-        async with self._room:
-            yield
-
-    def kept(self) -> Connection | None:
-        """An idle session that seems alive."""
-        while self._idle:
-            kept_at, session = self._idle.pop()
+    def kept(self, hop: Hop, demand: Demand) -> Connection | None:
+        """An idle session with that hop, secured as demanded, that seems alive."""
+        idle = self._idle[hop, demand]
+        while idle:
+            kept_at, session = idle.pop()
             if session.usable and time.monotonic() - kept_at < IDLE_SECONDS:
                 return session
             session.abort()
+        del self._idle[hop, demand]
         return None
 
-    async def fresh(self) -> Connection:
-        """A new session: with TLS if the server offers it and can do it, else without. Raises `SessionError`."""
-        try:
-            return await self._open(self.tls)
-        except SessionError as error:
-            if self.tls is None or error.phase not in _TLS_PHASES:
-                raise
-        return await self._open(None)
+    async def fresh(self, hop: Hop, demand: Demand) -> Connection:
+        """A new session, secured as demanded; where TLS fails and is not required, as the demand has it then.
 
-    async def _open(self, tls: ssl.SSLContext | None) -> Connection:
+        Raises `SessionError`.
+        """
+        try:
+            session = await self._secured(hop, demand)
+        except SessionError as error:
+            if demand.fallback is None or error.phase not in _TLS_PHASES:
+                raise
+            return await self.fresh(hop, demand.fallback)
+        if hop.login:
+            await _log_in(session, hop, hop.login)
+        return session
+
+    async def _secured(self, hop: Hop, demand: Demand) -> Connection:
+        """A session by this very demand. Raises `SessionError`, in a phase of TLS if it is that which failed."""
+        if demand.context is None:
+            return await self._open(hop, demand)
+        try:
+            session = await self._open(hop, demand)
+        except SessionError as error:
+            if error.phase not in _TLS_PHASES:
+                raise
+            raise _unmet(hop, demand, failure(error.__cause__), error) from error
+        found = result(session.tls, demand, datetime.now(UTC))
+        if found is Result.SUCCESS or (session.tls is None and demand.plaintext_will_do):
+            maillog.session(str(hop), demand.policy, found)
+            return session
+        await session.quit()
+        raise _unmet(hop, demand, found)
+
+    async def _open(self, hop: Hop, demand: Demand) -> Connection:
         return await Connection.open(
-            self.hop.host,
-            self.hop.port,
+            hop.address,
+            hop.port,
             hostname=self.hostname,
-            server_hostname=self.hop.host,
-            tls=tls,
+            server_hostname=demand.identity or hop.host,
+            tls=demand.context,
+            implicit_tls=hop.implicit_tls,
             timeouts=self.timeouts,
         )
 
-    def keep(self, session: Connection) -> None:
+    def believes(self, hop: Hop) -> bool:
+        """Whether this hop takes BDAT when it offers CHUNKING, as far as we know."""
+        return hop not in self._unchunked
+
+    def disbelieve(self, hop: Hop) -> None:
+        """Remember that it does not."""
+        self._unchunked.add(hop)
+
+    def keep(self, hop: Hop, demand: Demand, session: Connection) -> None:
         """Keep a session for the next message."""
-        self._idle.append((time.monotonic(), session))
+        self._idle[hop, demand].append((time.monotonic(), session))
 
     async def tidy(self) -> None:
         """Say goodbye to the sessions that have been idle for too long."""
         horizon = time.monotonic() - IDLE_SECONDS
-        old = [session for kept_at, session in self._idle if kept_at <= horizon]
-        self._idle = [(kept_at, session) for kept_at, session in self._idle if kept_at > horizon]
+        old = []
+        for key, idle in list(self._idle.items()):
+            old += [session for kept_at, session in idle if kept_at <= horizon]
+            self._idle[key] = [(kept_at, session) for kept_at, session in idle if kept_at > horizon]
+            if not self._idle[key]:
+                del self._idle[key]
         await asyncio.gather(*(session.quit() for session in old))
 
     async def close(self) -> None:
         """Say goodbye to all idle sessions."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(session.quit() for _, session in idle))
+        idle = [session for kept in self._idle.values() for _, session in kept]
+        self._idle.clear()
+        await asyncio.gather(*(session.quit() for session in idle))
+
+
+async def _log_in(session: Connection, hop: Hop, find: FindLogin) -> None:
+    """Log in. Raises `SessionError`: the mail waits, and the operator hears of what only the operator can mend."""
+    try:
+        login = await asyncio.to_thread(find)
+        await session.log_in(login)
+    except (OSError, ValueError) as error:
+        await session.quit()
+        reply = ours(NO_LOGIN, "4.7.0", f"{hop}: nothing to log in with: {error}")
+        maillog.login_failed(str(hop), str(error))
+        raise SessionError(Phase.AUTH, reply, transcript=(f"= {reply.text}",)) from error
+    except SessionError as error:
+        if error.reply.ours and error.reply.code == NO_LOGIN:
+            maillog.login_failed(str(hop), str(error.reply))
+        raise
+
+
+def _unmet(hop: Hop, demand: Demand, found: Result, error: SessionError | None = None) -> SessionError:
+    """A demand that was not met: counted, and as what it means for the mail if nothing else will do."""
+    text = f"{hop}: {complaint(found, demand, error.reply.text if error else '')}"
+    maillog.session(str(hop), demand.policy, found, text)
+    phase, said = (error.phase, error.transcript) if error else (Phase.STARTTLS, ())
+    return SessionError(phase, ours(451, "4.7.5", text), transcript=(*said, f"= {text}"))

@@ -7,40 +7,47 @@ time, keeps the deadlines, and turns every failure of the network into one `Sess
 import asyncio
 import math
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Self
 
 from postroad.mail.reply import Reply, ours
 from postroad.smtp import grammar
-from postroad.smtp.protocol import Answer, Command, ContentError, Dialogue, ProtocolError, State, Transparency
+from postroad.smtp.authentication import Login, Mechanism, mechanism
+from postroad.smtp.conversation import Conversation
+from postroad.smtp.protocol import (
+    Command,
+    ContentError,
+    Lines,
+    ProtocolError,
+    State,
+    Transparency,
+)
 from postroad.smtp.session import Phase, SessionError, Timeouts
 from postroad.smtp.transaction import Course, Transaction, impossible
 from postroad.smtp.transcript import Transcript
-from postroad.smtp.wire import Wire, connect
+from postroad.smtp.wire import connect
 
 TAIL_OCTETS = 64 * 1024  # of the content's end, held back to leave together with the end of data
+CHUNK_OCTETS = 64 * 1024  # content up to this leaves together with its envelope, where the server takes that
 DEFAULT_TIMEOUTS = Timeouts()
 
 _PHASES = {Command.MAIL: Phase.MAIL, Command.RCPT: Phase.RCPT, Command.DATA: Phase.DATA}
+NO_LOGIN = 421  # our reply when we cannot log in: the server is as good as not there, whatever it said
+_NO_SUCH_COMMAND = {500, 502, 503, 504}  # RFC 5321 section 4.2.2
 
 
-class Connection:
+class Connection(Conversation):
     """One SMTP session with one server; `open` it, `transact` as often as it is `usable`, `quit`."""
 
     def __init__(self, host: str, port: int, timeouts: Timeouts) -> None:
-        self.host = host
-        self.port = port
+        super().__init__(host, port, timeouts)
         self.extensions = grammar.Extensions()
-        self._timeouts = timeouts
-        self._wire = Wire()
-        self._dialogue = Dialogue()
-        self._transcript = Transcript()
         self._opening: tuple[str, ...] = ()
-        self._cap = math.inf
+        self._fresh = True  # no mail transaction was begun
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - where, as whom, and how it is to be secured
         cls,
         host: str,
         port: int,
@@ -48,18 +55,21 @@ class Connection:
         hostname: str,
         server_hostname: str = "",
         tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> Self:
         """Connect to `host`, greet it as `hostname`, and start TLS if there is a context and the server offers it.
 
-        SessionError when that fails. Whether to do without TLS is the caller's decision: look at `tls`, or
-        open again without a context.
+        `implicit_tls`: TLS comes before the first word (RFC 8314 section 3). SessionError when that fails.
+        Whether to do without TLS is the caller's decision: look at `tls`, or open again without a context.
         """
         connection = cls(host, port, timeouts)
         try:
             await connection._connect()
+            if tls is not None and implicit_tls:
+                await connection._secure(tls, server_hostname or host)
             await connection._greet(hostname)
-            if tls is not None and connection.extensions.starttls:
+            if tls is not None and not implicit_tls and connection.extensions.starttls:
                 await connection._start_tls(tls, server_hostname or host)
                 await connection._hello(hostname)
         except BaseException:
@@ -78,6 +88,23 @@ class Connection:
         """The TLS layer, for its version and the server's certificate; None in plaintext."""
         return self._wire.tls
 
+    async def log_in(self, login: Login) -> None:
+        """Log in (RFC 4954), to a server whose certificate was verified and to nobody else.
+
+        SessionError when that fails. Nothing secret is said before it is known to whom; none is in a transcript.
+        """
+        if self.tls is None or not self.tls.context.check_hostname:
+            raise self._no_login("4.7.0", "no login without TLS with a verified certificate")
+        chosen = mechanism(self.extensions.auth, login)
+        if chosen is None:
+            offered = " ".join(sorted(self.extensions.auth)) or "none"
+            raise self._no_login("4.7.0", f"no mechanism that will do for a login is offered (offered: {offered})")
+        reply = await self._exchange(chosen)
+        if not reply.success:
+            status = "4.7.8" if reply.permanent else reply.status or "4.7.0"
+            raise self._no_login(status, f"login as {login.user} refused ({reply})")
+        self._opening = self._transcript.lines()
+
     async def transact(  # noqa: PLR0913 - an envelope, its content, and what must be known of it before
         self,
         reverse_path: str | None,
@@ -88,9 +115,11 @@ class Connection:
         eight_bit: bool,
         smtputf8: bool,
         before_final_dot: Callable[[], Awaitable[None]],
+        at_once: bool = True,
     ) -> Transaction:
         """Send one message; network and server decide only what is in the result.
 
+        `at_once`: by CHUNKING, a small one may leave whole before the first reply; a loss then leaves it in doubt.
         `before_final_dot` is awaited when all but the end of data may have been sent. What it or `content`
         raises ends the session without the end of data, and is raised again. ValueError: an address or the
         recipients cannot be sent, and nothing was.
@@ -105,10 +134,13 @@ class Connection:
             return Transaction(
                 dict.fromkeys(forward_paths, refusal), self.usable, frozenset(), None, self._transcript.lines()
             )
+        small = size is not None and size <= CHUNK_OCTETS
         size = size if self.extensions.size else None
         mail = grammar.mail(reverse_path, size=size, **needs)
-        rcpts = [grammar.rcpt(path, smtputf8=smtputf8) for path in forward_paths]
-        loss = await self._transact(course, [mail, *rcpts, grammar.DATA], content, before_final_dot)
+        envelope = [mail, *(grammar.rcpt(path, smtputf8=smtputf8) for path in forward_paths)]
+        whole = at_once and small and self._may_send_at_once
+        send = self._send_at_once if whole else self._send_by_turns
+        loss = await self._transact(course, send(course, envelope, content, before_final_dot))
         return self._ended(course, loss)
 
     async def quit(self) -> None:
@@ -122,11 +154,6 @@ class Connection:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timeouts.quit):
                 await self._wire.gone.wait()
-
-    def abort(self) -> None:
-        """End the session without a word."""
-        self._dialogue.close()
-        self._wire.abort()
 
     # Opening
 
@@ -154,9 +181,12 @@ class Connection:
         reply = await self._command(grammar.STARTTLS, Phase.STARTTLS)
         if not reply.success:
             raise self._failure(Phase.STARTTLS, ConnectionError(f"refused ({reply})"))
+        await self._secure(context, server_hostname)
+
+    async def _secure(self, context: ssl.SSLContext, server_hostname: str) -> None:
         async with self._within(Phase.HANDSHAKE):
             if self._interrupted:
-                raise ProtocolError("plaintext after the reply to STARTTLS")
+                raise ProtocolError("plaintext before TLS")
             self._wire = await self._wire.secured(
                 context, server_hostname, handshake=self._timeouts.starttls, shutdown=self._timeouts.quit
             )
@@ -164,21 +194,29 @@ class Connection:
             name, _, bits = cipher
             self._transcript.note(f"{self.tls.version()} {name} {bits} bits")
 
-    # The mail transaction
+    async def _exchange(self, chosen: Mechanism) -> Reply:
+        """The last reply in the course of this mechanism."""
+        command, responses = chosen.command()
+        self._dialogue.send(command)
+        reply = await self._secretly(command, f"AUTH {chosen.name} ...", chosen)
+        for response in responses:
+            if not reply.intermediate:
+                break
+            self._dialogue.respond()
+            reply = await self._secretly(response, "...", chosen)
+        return reply
 
-    async def _transact(
-        self,
-        course: Course,
-        commands: list[bytes],
-        content: AsyncIterator[bytes],
-        before_final_dot: Callable[[], Awaitable[None]],
-    ) -> SessionError | None:
+    def _no_login(self, status: str, text: str) -> SessionError:
+        """End the session. Whatever the server called it, it says nothing about any mail: that waits."""
+        reply = ours(NO_LOGIN, status, f"{self.host}:{self.port}: {text}")
+        self._transcript.note(reply.text)
+        return self._refusal(Phase.AUTH, reply)
+
+    async def _transact(self, course: Course, sending: Coroutine[None, None, None]) -> SessionError | None:
         self._cap = asyncio.get_running_loop().time() + self._timeouts.total
         try:
             await self._stay_idle()
-            await self._send_envelope(course, commands)
-            if course.content_due and course.accepted:
-                course.hear(Command.CONTENT, await self._send_content(content, before_final_dot))
+            await sending
             await self._clean_up(course)
         except SessionError as loss:
             course.lose(loss)
@@ -187,7 +225,9 @@ class Connection:
             self.abort()
             raise
         finally:
+            sending.close()
             self._cap = math.inf
+            self._fresh = self._all_sent = False
         return None
 
     async def _stay_idle(self) -> None:
@@ -196,6 +236,58 @@ class Connection:
             raise self._failure(Phase.IDLE, ConnectionError("the session has ended"))
         if self._interrupted:
             await self._reply(Phase.IDLE)
+
+    @property
+    def _may_send_at_once(self) -> bool:
+        """Whether content may leave with its envelope, before any reply.
+
+        Only on a session that never was idle: of one that the server is closing the message would be in doubt.
+        """
+        offered = self.extensions.chunking and self.extensions.pipelining
+        return offered and self._fresh
+
+    async def _send_at_once(
+        self,
+        course: Course,
+        envelope: list[bytes],
+        content: AsyncIterator[bytes],
+        before_final_dot: Callable[[], Awaitable[None]],
+    ) -> None:
+        """MAIL, RCPT... and one BDAT with all of the content, in one round trip (RFC 3030 section 4.2)."""
+        lines = Lines()
+        try:
+            octets = b"".join([lines.check(chunk) async for chunk in content])
+            octets += lines.end()
+        except ContentError as error:
+            course.hear(Command.CONTENT, ours(554, "5.6.0", f"{error}"))
+            return
+        await before_final_dot()
+        self._send(*envelope, grammar.last_chunk(len(octets)))
+        self._wire.write(octets)
+        self._transcript.sent(b"[%d octets of content]" % len(octets))
+        self._all_sent = True
+        for line in envelope:
+            command = Command(line[:4].decode())
+            course.hear(command, await self._reply(_PHASES[command]))
+        self._cap = math.inf
+        reply = await self._reply(Phase.DOT)
+        if course.accepted and reply.code in _NO_SUCH_COMMAND:
+            # It may have taken the content for commands: nothing more is said to it.
+            self._all_sent = False
+            raise self._failure(Phase.BDAT, ProtocolError(f"CHUNKING is offered, and BDAT refused ({reply})"))
+        course.hear(Command.CONTENT, reply)
+
+    async def _send_by_turns(
+        self,
+        course: Course,
+        envelope: list[bytes],
+        content: AsyncIterator[bytes],
+        before_final_dot: Callable[[], Awaitable[None]],
+    ) -> None:
+        """MAIL, RCPT... and DATA; the content once the server waits for it."""
+        await self._send_envelope(course, [*envelope, grammar.DATA])
+        if course.content_due and course.accepted:
+            course.hear(Command.CONTENT, await self._send_content(content, before_final_dot))
 
     async def _send_envelope(self, course: Course, commands: list[bytes]) -> None:
         """MAIL, RCPT..., DATA: in one go to a server that takes that (RFC 2920), else each after its reply."""
@@ -273,70 +365,3 @@ class Connection:
         replies = course.replies()
         in_doubt = {path for path, reply in replies.items() if loss and loss.in_doubt and reply is loss.reply}
         return Transaction(replies, self.usable, frozenset(in_doubt), loss, self._transcript.lines())
-
-    # The border: commands and replies, deadlines and failures
-
-    @property
-    def _interrupted(self) -> bool:
-        """The server has said, or done, something that no answer has been made of."""
-        return self._wire.stirred or self._dialogue.pending
-
-    def _send(self, *lines: bytes) -> None:
-        for line in lines:
-            self._dialogue.send(line)
-            self._transcript.sent(line)
-        self._wire.write(b"".join(lines))
-
-    async def _command(self, line: bytes, phase: Phase) -> Reply:
-        self._send(line)
-        return await self._reply(phase)
-
-    async def _reply(self, phase: Phase) -> Reply:
-        """The next reply; SessionError when there is none, or when it is the server's last."""
-        try:
-            answer = self._dialogue.next_answer() or await self._next_answer(phase)
-        except ProtocolError as error:
-            raise self._failure(phase, error) from error
-        self._transcript.received(answer.reply)
-        if answer.reply.code == 421:
-            raise self._refusal(phase, answer.reply)
-        return answer.reply
-
-    async def _next_answer(self, phase: Phase) -> Answer:
-        """Wait for it. Most replies of a pipelined group have come with the first: these cost no deadline."""
-        async with self._within(phase):
-            while (answer := self._dialogue.next_answer()) is None:
-                self._dialogue.receive(await self._wire.read())
-        return answer
-
-    @asynccontextmanager
-    async def _within(self, phase: Phase) -> AsyncIterator[None]:
-        """Give `phase` its time, and translate what may happen to it."""
-        now = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout_at(min(now + self._timeouts.of(phase), self._cap)):
-                yield
-        except (OSError, ProtocolError, ValueError) as error:
-            # OSError is TimeoutError and SSLError too; ValueError is a host name that cannot be one.
-            raise self._failure(phase, error) from error
-
-    def _failure(self, phase: Phase, error: Exception) -> SessionError:
-        """End the session; what happened, as a transient reply (RFC 3463 section 3)."""
-        cause = str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
-        reply = ours(451, _status(phase, error), f"{self.host}:{self.port}: {cause} {phase.value}")
-        self._transcript.note(reply.text)
-        self.abort()
-        return SessionError(phase, reply, in_doubt=phase is Phase.DOT, transcript=self._transcript.lines())
-
-    def _refusal(self, phase: Phase, reply: Reply) -> SessionError:
-        """End the session; the server's own words."""
-        self.abort()
-        return SessionError(phase, reply, transcript=self._transcript.lines())
-
-
-def _status(phase: Phase, error: Exception) -> str:
-    if isinstance(error, ProtocolError):
-        return "4.5.0"  # protocol status, unspecified
-    if phase in {Phase.STARTTLS, Phase.HANDSHAKE}:
-        return "4.7.5"  # cryptographic failure
-    return "4.4.1" if phase is Phase.CONNECT else "4.4.2"  # no answer from host; bad connection

@@ -73,6 +73,11 @@ def rcpt(forward_path: str, *, smtputf8: bool = False) -> bytes:
     return _line(f"RCPT TO:<{_mailbox(forward_path, smtputf8=smtputf8)}>")
 
 
+def last_chunk(size: int) -> bytes:
+    """BDAT for content of so many octets, all of it, which follow at once (RFC 3030 section 2)."""
+    return _line(f"BDAT {size} LAST")
+
+
 def _mailbox(mailbox: str, *, smtputf8: bool) -> str:
     if not (smtputf8 or mailbox.isascii()):
         raise ValueError("mailbox that needs SMTPUTF8")
@@ -143,6 +148,7 @@ class Extensions:
     smtputf8: bool = False  # RFC 6531
     chunking: bool = False  # RFC 3030
     dsn: bool = False  # RFC 3461
+    auth: frozenset[str] = frozenset()  # mechanisms; RFC 4954
 
 
 def extensions(ehlo_reply: Reply) -> Extensions:
@@ -162,6 +168,7 @@ def extensions(ehlo_reply: Reply) -> Extensions:
         smtputf8="SMTPUTF8" in offered,
         chunking="CHUNKING" in offered,
         dsn="DSN" in offered,
+        auth=frozenset(word.upper() for word in offered.get("AUTH", [])),
     )
 
 

@@ -84,9 +84,11 @@ class Command(Enum):
     EHLO = "EHLO"
     HELO = "HELO"
     STARTTLS = "STARTTLS"
+    AUTH = "AUTH"  # the command, and each response to a challenge
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
+    BDAT = "BDAT"  # all of the content in one chunk: it is CONTENT that its reply answers
     CONTENT = "(content)"  # due since the 354: its reply may come before the end of data, if a refusal
     RSET = "RSET"
     NOOP = "NOOP"
@@ -106,15 +108,19 @@ class State(Enum):
 _MAY_SEND = {
     State.CONNECTED: {Command.EHLO, Command.HELO, Command.QUIT},
     State.GREETED: {
-        *(Command.EHLO, Command.STARTTLS, Command.MAIL),
+        *(Command.EHLO, Command.STARTTLS, Command.AUTH, Command.MAIL),
         *(Command.RSET, Command.NOOP, Command.QUIT),
     },
-    State.TRANSACTION: {Command.RCPT, Command.DATA, Command.RSET, Command.NOOP, Command.QUIT},
+    State.TRANSACTION: {
+        *(Command.RCPT, Command.DATA, Command.BDAT),
+        *(Command.RSET, Command.NOOP, Command.QUIT),
+    },
     State.DATA: set[Command](),
     State.CLOSED: set[Command](),
 }
-# RFC 2920 section 3.1: these and their replies stay with the group they are in; RCPT and DATA may follow.
+# RFC 2920 section 3.1: these and their replies stay with the group they are in; RCPT, DATA and BDAT may follow.
 _LEADS_A_GROUP = {Command.MAIL, Command.RCPT}
+_INTERMEDIATE = {Command.AUTH: 334, Command.DATA: 354}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +139,12 @@ class Dialogue:
         self._due = deque([Command.BANNER])
         self._reader = ReplyReader()
         self._content_ended = False
+        self._challenged = False
 
     @property
     def idle(self) -> bool:
         """A mail transaction may begin."""
-        return self.state is State.GREETED and not self._due
+        return self.state is State.GREETED and not self._due and not self._challenged
 
     @property
     def pending(self) -> bool:
@@ -148,11 +155,20 @@ class Dialogue:
         """Note that a command line goes out; RuntimeError when it is not its turn (a bug of ours)."""
         command = Command(line.split(maxsplit=1)[0].decode())
         in_turn = not self._due or (self._due[-1] in _LEADS_A_GROUP and self.state is State.TRANSACTION)
-        if command not in _MAY_SEND[self.state] or not in_turn:
+        if command not in _MAY_SEND[self.state] or not in_turn or self._challenged:
             raise RuntimeError(f"{command.value} is out of turn: {self.state.name}, {len(self._due)} replies due")
         if command is Command.MAIL:
             self.state = State.TRANSACTION
-        self._due.append(command)
+        if command is Command.BDAT:
+            self._content_ended = True
+        self._due.append(Command.CONTENT if command is Command.BDAT else command)
+
+    def respond(self) -> None:
+        """Note that the response to a challenge goes out (RFC 4954 section 4)."""
+        if not self._challenged:
+            raise RuntimeError("there is no challenge to respond to")
+        self._challenged = False
+        self._due.append(Command.AUTH)
 
     def end_content(self) -> None:
         """Note that the end of data goes out: from now on the content may be accepted."""
@@ -198,6 +214,8 @@ class Dialogue:
                 self.state = State.GREETED
             case Command.STARTTLS if reply.success:
                 self._forget_the_plaintext()
+            case Command.AUTH:
+                self._challenged = reply.intermediate
             case Command.DATA if reply.intermediate:
                 self.state = State.DATA
                 self._due.append(Command.CONTENT)
@@ -208,9 +226,9 @@ class Dialogue:
                 self.close()
 
     def _acceptable(self, command: Command, reply: Reply) -> bool:
-        """354 answers DATA only, 2yz anything but DATA and content that is not yet whole (section 4.3.2)."""
+        """334 answers AUTH only, 354 DATA, 2yz anything but DATA and content not yet whole (section 4.3.2)."""
         if reply.intermediate:
-            return command is Command.DATA and reply.code == 354
+            return _INTERMEDIATE.get(command) == reply.code
         unfinished = command is Command.CONTENT and not self._content_ended
         return not (reply.success and (command is Command.DATA or unfinished))
 
@@ -225,36 +243,33 @@ class ContentError(ValueError):
     """Content that must not go on the wire, as receivers differ about what it means."""
 
 
-class Transparency:
-    """Dot doubling (RFC 5321 section 4.5.2), chunk by chunk, and the last line of defence of the wire.
+class Lines:
+    """The last line of defence of the wire, chunk by chunk: content is `(line CRLF)*` and nothing else.
 
     It refuses with ContentError what no receiver may be made to interpret (SMTP smuggling): a CR or LF that is
-    not part of CRLF, NUL, a line over 998 octets. What it lets through is `(line CRLF)*` and nothing else.
+    not part of CRLF, NUL, a line over 998 octets. A last line without its end gets that (section 4.1.1.4).
     """
 
     def __init__(self) -> None:
         self.octets = 0  # of content, taken so far
-        self._column = 0  # octets of the line that is not yet ended, a trailing CR included
+        self.column = 0  # octets of the line that is not yet ended, a trailing CR included
         self._after_cr = False
 
-    def encode(self, chunk: bytes) -> bytes:
-        """The chunk as it goes on the wire."""
+    def check(self, chunk: bytes) -> bytes:
+        """The chunk itself, if it may be sent."""
         if not chunk:
             return b""
-        at_line_start = self._column == 0
         self._refuse_stray_octets(chunk)
         self._refuse_long_lines(chunk)
         self._after_cr = chunk.endswith(b"\r")
         self.octets += len(chunk)
-        # Every LF follows a CR by now, so LF alone finds the line starts.
-        stuffed = chunk.replace(b"\n.", b"\n..")
-        return b"." + stuffed if at_line_start and chunk.startswith(b".") else stuffed
+        return chunk
 
-    def finish(self) -> bytes:
-        """The end of data; content that does not end its last line gets that end (section 4.1.1.4)."""
+    def end(self) -> bytes:
+        """What the content lacks at its end."""
         if self._after_cr:
             raise ContentError("content ends with a bare CR")
-        return b"\r\n.\r\n" if self._column else b".\r\n"
+        return b"\r\n" if self.column else b""
 
     def _refuse_stray_octets(self, chunk: bytes) -> None:
         """Counts suffice: each CR and each LF must be one of a pair, of which a chunk may cut two."""
@@ -270,10 +285,33 @@ class Transparency:
 
     def _refuse_long_lines(self, chunk: bytes) -> None:
         """Leap from line start to the last line end in reach; a line without one in reach is too long."""
-        start = -self._column
+        start = -self.column
         reach = CONTENT_LINE_OCTETS + len(b"\r\n")
         while (end := chunk.rfind(b"\n", max(start, 0), max(start + reach, 0))) >= 0:
             start = end + 1
-        self._column = len(chunk) - start
-        if self._column - chunk.endswith(b"\r") > CONTENT_LINE_OCTETS:
+        self.column = len(chunk) - start
+        if self.column - chunk.endswith(b"\r") > CONTENT_LINE_OCTETS:
             raise ContentError(f"line over {CONTENT_LINE_OCTETS} octets in content")
+
+
+class Transparency:
+    """Dot doubling (RFC 5321 section 4.5.2), chunk by chunk, of content that is `Lines`; else ContentError."""
+
+    def __init__(self) -> None:
+        self._lines = Lines()
+
+    @property
+    def octets(self) -> int:
+        """Of content, taken so far."""
+        return self._lines.octets
+
+    def encode(self, chunk: bytes) -> bytes:
+        """The chunk as it goes on the wire."""
+        at_line_start = self._lines.column == 0
+        # Every LF follows a CR by now, so LF alone finds the line starts.
+        stuffed = self._lines.check(chunk).replace(b"\n.", b"\n..")
+        return b"." + stuffed if at_line_start and chunk.startswith(b".") else stuffed
+
+    def finish(self) -> bytes:
+        """The end of data; content that does not end its last line gets that end (section 4.1.1.4)."""
+        return self._lines.end() + b".\r\n"

@@ -14,12 +14,14 @@ class Phase(Enum):
     EHLO = "while waiting for the reply to EHLO"
     STARTTLS = "while waiting for the reply to STARTTLS"
     HANDSHAKE = "during the TLS handshake"
+    AUTH = "while logging in"
     IDLE = "while idle"
     MAIL = "while waiting for the reply to MAIL FROM"
     RCPT = "while waiting for the reply to RCPT TO"
     DATA = "while waiting for the reply to DATA"
     BLOCK = "while sending the content"
     DOT = "while waiting for the reply to the end of data"
+    BDAT = "while waiting for a reply to BDAT that makes sense"
     RSET = "while waiting for the reply to RSET"
     QUIT = "while waiting for the reply to QUIT"
 
@@ -32,6 +34,7 @@ class Timeouts:
     banner: float = 300
     ehlo: float = 300  # Postfix smtp_helo_timeout
     starttls: float = 300  # Postfix smtp_starttls_timeout; for the reply, and again for the handshake
+    auth: float = 300  # Postfix smtp_mail_timeout
     mail: float = 300
     rcpt: float = 300
     data: float = 120
@@ -46,7 +49,7 @@ class Timeouts:
         return seconds
 
 
-_TIMED_AS = {Phase.HANDSHAKE: "starttls", Phase.IDLE: "quit", Phase.RSET: "quit"}
+_TIMED_AS = {Phase.HANDSHAKE: "starttls", Phase.BDAT: "dot", Phase.IDLE: "quit", Phase.RSET: "quit"}
 
 
 class SessionError(Exception):

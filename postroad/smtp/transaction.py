@@ -11,6 +11,7 @@ from postroad.smtp.grammar import Extensions
 from postroad.smtp.protocol import Command
 from postroad.smtp.session import SessionError
 
+NEEDS_SMTPUTF8 = ours(553, "5.6.7", "the server does not take internationalized addresses (SMTPUTF8)")
 _NOT_TRIED = ours(451, "4.3.0", "not tried")
 
 
@@ -32,7 +33,7 @@ class Transaction:
 def impossible(offered: Extensions, *, size: int | None, eight_bit: bool, smtputf8: bool) -> Reply | None:
     """Our refusal of mail that this server cannot take, before it is bothered with it."""
     if smtputf8 and not offered.smtputf8:  # RFC 6531 section 3.5
-        return ours(553, "5.6.7", "the server does not take internationalized addresses (SMTPUTF8)")
+        return NEEDS_SMTPUTF8
     if eight_bit and not offered.eight_bit_mime:  # RFC 6152 section 3
         return ours(554, "5.6.3", "the server does not take 8-bit content (8BITMIME)")
     if size is not None and offered.size_limit is not None and size > offered.size_limit:  # RFC 1870 section 6.1

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from contextlib import AsyncExitStack
 
 import pytest
 import trustme
@@ -10,9 +11,10 @@ import trustme
 from postroad.mail.envelope import Envelope
 from postroad.mail.outcome import Content, Delayed, Errand, Failed, Relayed
 from postroad.mail.reply import Reply
-from postroad.relay.attempt import Relay
-from postroad.relay.route import NextHop
-from postroad.relay.security import opportunistic
+from postroad.relay.attempt import Relay, preferred
+from postroad.relay.demands import always
+from postroad.relay.route import CannotRouteError, NextHop, Route, Target
+from postroad.relay.security import PLAINTEXT, Demand, opportunistic
 from postroad.relay.sessions import Sessions
 from postroad.smtp.session import Timeouts
 from tests.smtp_sink import ALWAYS, EXTENSIONS, Drop, Reset, Sink, Stall, assert_wire_invariants
@@ -58,14 +60,23 @@ class Marks(list):
         self.append(host)
 
 
-def play(scenario, script=None, *, limit=2, tls=None, server_tls=None, **options):
+def relay_to(*ports, tls=None):
+    """A relay whose route are these ports of this machine, in their order."""
+
+    async def find():
+        return Route(tuple(NextHop("127.0.0.1", port) for port in ports))
+
+    return Relay(Sessions("here.test", QUICK), find, always(Demand(tls)))
+
+
+def play(scenario, script=None, *, tls=None, server_tls=None, **options):
     """Play a scenario with a relay and a sink; the sink, whose wire is checked."""
 
     async def run():
         async with Sink(script, tls=server_tls, **options) as sink, asyncio.timeout(20):
-            sessions = Sessions(NextHop("127.0.0.1", sink.port), "here.test", limit, tls, QUICK)
-            await scenario(Relay(sessions), sink)
-            await sessions.close()
+            relay = relay_to(sink.port, tls=tls)
+            await scenario(relay, sink)
+            await relay.sessions.close()
         return sink
 
     sink = asyncio.run(run())
@@ -144,8 +155,7 @@ def test_a_host_that_does_not_answer_delays():
     async def run():
         async with Sink() as sink:
             pass
-        sessions = Sessions(NextHop("127.0.0.1", sink.port), "here.test", 1, None, QUICK)
-        return await Relay(sessions).attempt(errand(), marks)
+        return await relay_to(sink.port).attempt(errand(), marks)
 
     marks = Marks()
     [outcome] = asyncio.run(run()).outcomes.values()
@@ -199,17 +209,6 @@ def test_a_kept_session_lost_later_is_not_tried_again():
     sink, found = attempt(errand(), errand(), script={("RCPT", 2): Drop()})
     assert type(found[1].outcomes["one@b.test"]) is Delayed
     assert len(sink.sessions) == 1
-
-
-def test_no_more_sessions_than_the_limit():
-    """Ten messages at once over two sessions."""
-
-    async def scenario(relay, _sink):
-        found = await asyncio.gather(*(relay.attempt(errand(), Marks()) for _ in range(10)))
-        assert all(isinstance(one.outcomes["one@b.test"], Relayed) for one in found)
-
-    sink = play(scenario, limit=2)
-    assert (len(sink.sessions), len(sink.messages)) == (2, 10)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +293,15 @@ def test_an_international_recipient_needs_smtputf8():
     assert "SMTPUTF8" in sink.messages[0].parameters
 
 
+def test_an_international_recipient_is_refused_alone():
+    """Without SMTPUTF8 one address that is not ASCII fails with 5.6.7, and costs nobody else the message."""
+    sink, [attempted] = attempt(errand("grün@b.test", "one@b.test"), extensions=("PIPELINING", "8BITMIME"))
+    refused, relayed = attempted.outcomes["grün@b.test"], attempted.outcomes["one@b.test"]
+    assert (type(refused), refused.reply.status, refused.reply.ours) == (Failed, "5.6.7", True)
+    assert isinstance(relayed, Relayed)
+    assert [message.forward_paths for message in sink.messages] == [("one@b.test",)]
+
+
 def test_a_message_too_large_for_the_server_is_not_sent():
     """A declared SIZE below the message's fails with 5.3.4 before MAIL."""
     sink, [attempted] = attempt(errand(octets=LARGE), extensions=("SIZE 1000",))
@@ -361,7 +369,7 @@ def test_without_the_mark_no_dot_is_sent(octets):
 
         with pytest.raises(LostError):
             await relay.attempt(errand(octets=octets), mark)
-        assert relay.sessions.kept() is None
+        assert not any(relay.sessions._idle.values())
         await relay.attempt(errand(), Marks())
 
     sink = play(scenario)
@@ -386,9 +394,9 @@ def test_a_cancelled_attempt_ends_its_session():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert relay.sessions.kept() is None
+        assert not any(relay.sessions._idle.values())
 
-    assert play(scenario, {("DATA", 1): Stall()}, limit=1).messages == []
+    assert play(scenario, {("DATA", 1): Stall()}).messages == []
 
 
 def test_content_that_breaks_down_ends_the_session():
@@ -403,7 +411,7 @@ def test_content_that_breaks_down_ends_the_session():
         object.__setattr__(one.content, "chunks", broken)
         with pytest.raises(LookupError, match="mine"):
             await relay.attempt(one, Marks())
-        assert relay.sessions.kept() is None
+        assert not any(relay.sessions._idle.values())
 
     sink = play(scenario)
     assert (sink.messages, sink.sessions[0].contents) == ([], [])
@@ -414,3 +422,105 @@ def test_any_octets_arrive_as_they_were():
     body = base64.encodebytes(bytes(range(256)) * 400).replace(b"\n", b"\r\n") + b".\r\n..\r\n.x\r\n \r\n"
     sink, _ = attempt(errand(octets=HEADER + b"\r\n" + body))
     assert sink.messages[0].content == HEADER + b"\r\n" + body
+
+
+def hops(*scripts, one=None):
+    """One errand along a route of as many sinks as there are scripts; the sinks and what was attempted."""
+
+    async def run():
+        async with AsyncExitStack() as stack, asyncio.timeout(20):
+            sinks = [await stack.enter_async_context(Sink(script, body_offset=200_000)) for script in scripts]
+            relay = relay_to(*(sink.port for sink in sinks))
+            attempted = await relay.attempt(one or errand("one@b.test", "two@b.test"), Marks())
+            await relay.sessions.close()
+        return sinks, attempted
+
+    return asyncio.run(run())
+
+
+BUSY, AWAY = {("CONNECT", ALWAYS): "421 4.3.2 busy"}, {("CONNECT", ALWAYS): "554 5.7.1 go away"}
+NEXT = {
+    "no banner": {("CONNECT", ALWAYS): Drop()},
+    "a banner that refuses for now": BUSY,
+    "a banner that refuses": AWAY,
+    "EHLO lost": {("EHLO", ALWAYS): Drop(), ("HELO", ALWAYS): Drop()},
+    "MAIL lost": {("MAIL", ALWAYS): Drop()},
+    "RCPT lost": {("RCPT", ALWAYS): Reset()},
+    "DATA lost": {("DATA", ALWAYS): Drop()},
+    "content lost": {("BODY", ALWAYS): Reset()},
+}
+
+
+@pytest.mark.parametrize("script", NEXT.values(), ids=NEXT)
+def test_the_next_hop_is_asked_when_one_is_lost(script):
+    """Before the end of data a loss costs nothing: the same attempt goes on with the next hop."""
+    (first, second), attempted = hops(script, None, one=errand("one@b.test", "two@b.test", octets=LARGE))
+    assert {type(one) for one in attempted.outcomes.values()} == {Relayed}
+    assert (first.messages, len(second.messages)) == ([], 1)
+    assert attempted.host == f"127.0.0.1:{second.port}"
+    assert f":{first.port}" in attempted.conversation
+    assert f":{second.port}" in attempted.conversation
+
+
+STAYS = {
+    "MAIL refused for now": ({("MAIL", ALWAYS): "451 4.3.0 later"}, Delayed),
+    "MAIL refused": ({("MAIL", ALWAYS): "550 5.7.1 no"}, Failed),
+    "recipients refused for now": ({("RCPT", ALWAYS): "450 4.2.0 greylisted"}, Delayed),
+    "content refused": ({("DOT", ALWAYS): "554 5.6.0 spam"}, Failed),
+    "the last reply lost": ({("DOT_AFTER_COMMIT", ALWAYS): Drop()}, Delayed),
+}
+
+
+@pytest.mark.parametrize(("script", "outcome"), STAYS.values(), ids=STAYS)
+def test_the_next_hop_is_not_asked_after_an_answer_or_in_doubt(script, outcome):
+    """A reply is the domain's word; and who may have the message gets no rival (hardening.md 3.3)."""
+    (_, second), attempted = hops(script, None)
+    assert {type(one) for one in attempted.outcomes.values()} == {outcome}
+    assert second.sessions == []
+
+
+def test_the_next_hop_gets_those_who_are_left():
+    """Who was refused for good before the loss stays refused and is not asked for again."""
+    script = {("RCPT", "one@b.test"): "550 5.1.1 no", ("DATA", ALWAYS): Drop()}
+    (_, second), attempted = hops(script, None)
+    assert {path: type(one) for path, one in attempted.outcomes.items()} == {
+        "one@b.test": Failed,
+        "two@b.test": Relayed,
+    }
+    assert second.messages[0].forward_paths == ("two@b.test",)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "outcome"),
+    [((BUSY, AWAY), Delayed), ((AWAY, BUSY), Delayed), ((AWAY, AWAY), Failed), ((BUSY, BUSY), Delayed)],
+)
+def test_only_unanimous_refusals_are_final(scripts, outcome):
+    """As long as one hop may change its mind, the mail waits (hardening.md 3.1)."""
+    _, attempted = hops(*scripts)
+    assert {type(one) for one in attempted.outcomes.values()} == {outcome}
+
+
+def test_the_host_in_doubt_is_first():
+    """It may have the message already, and can see that this is its copy."""
+    one, two, three = Target("a.test", "8.8.8.8"), Target("b.test", "8.8.4.4"), Target("c.test", "9.9.9.9")
+    assert preferred((one, two, three), str(two)) == [two, one, three]
+    assert preferred((one, two, three), None) == [one, two, three]
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(451, Delayed), (550, Failed)])
+def test_no_route_is_everybodys_outcome(code, outcome):
+    """Nobody was asked, so no host is named, and the destination's gate learns nothing."""
+
+    async def find():
+        raise CannotRouteError(code, "4.4.3", "no way")
+
+    marks = Marks()
+    attempted = asyncio.run(Relay(Sessions("here.test", QUICK), find).attempt(errand(), marks))
+    assert (attempted.host, marks) == ("", [])
+    assert {type(one) for one in attempted.outcomes.values()} == {outcome}
+
+
+def test_a_relay_without_a_demand_speaks_plainly():
+    """It is the caller that knows what security a hop needs."""
+    relay = Relay(Sessions("here.test", QUICK), None)
+    assert asyncio.run(relay.demand(Route(()), NextHop("mx.test", 25))) is PLAINTEXT

@@ -1,14 +1,15 @@
-"""Sessions with a next hop: kept a while, bounded in number, with TLS when that works."""
+"""Sessions with next hops: kept a while, with TLS when that works, and none where it is required and does not."""
 
 import asyncio
 import ssl
+from functools import partial
 
 import pytest
 import trustme
 
 from postroad.relay import sessions as module
 from postroad.relay.route import NextHop
-from postroad.relay.security import opportunistic
+from postroad.relay.security import PLAINTEXT, Demand, opportunistic
 from postroad.relay.sessions import Sessions
 from postroad.smtp.session import Phase, SessionError, Timeouts
 from tests.smtp_sink import ALWAYS, Drop, Reset, Sink
@@ -16,8 +17,19 @@ from tests.smtp_sink import ALWAYS, Drop, Reset, Sink
 QUICK = Timeouts(**dict.fromkeys(Timeouts.__dataclass_fields__, 5))
 
 
-def sessions_with(sink, *, limit=2, tls=None):
-    return Sessions(NextHop("127.0.0.1", sink.port), "here.test", limit, tls, QUICK)
+class With:
+    """Sessions, as far as they are with one hop under one demand."""
+
+    def __init__(self, hop, demand):
+        sessions = Sessions("here.test", QUICK)
+        self.fresh = partial(sessions.fresh, hop, demand)
+        self.kept = partial(sessions.kept, hop, demand)
+        self.keep = partial(sessions.keep, hop, demand)
+        self.tidy, self.close = sessions.tidy, sessions.close
+
+
+def sessions_with(sink, *, tls=None, required=False):
+    return With(NextHop("127.0.0.1", sink.port), Demand(tls, required=required, why="a test"))
 
 
 @pytest.fixture(scope="module")
@@ -128,25 +140,17 @@ def test_closing_says_goodbye_to_everybody():
     play(scenario)
 
 
-def test_room_is_bounded():
-    """No more than the limit are inside at once; a failure gives its place back."""
+def test_sessions_of_another_hop_or_demand_are_not_given():
+    """A session is for whom it was opened, secured as it was demanded then."""
 
     async def scenario(sink):
-        sessions = sessions_with(sink, limit=2)
-        inside, most = 0, 0
-
-        async def use(number):
-            nonlocal inside, most
-            async with sessions.room():
-                inside += 1
-                most = max(most, inside)
-                await asyncio.sleep(0)
-                inside -= 1
-                if number % 3 == 0:
-                    raise ValueError
-
-        await asyncio.gather(*map(use, range(10)), return_exceptions=True)
-        assert (inside, most) == (0, 2)
+        sessions, hop = Sessions("here.test", QUICK), NextHop("127.0.0.1", sink.port)
+        session = await sessions.fresh(hop, PLAINTEXT)
+        sessions.keep(hop, PLAINTEXT, session)
+        assert sessions.kept(hop, Demand(opportunistic())) is None
+        assert sessions.kept(NextHop("localhost", sink.port), PLAINTEXT) is None
+        assert sessions.kept(hop, PLAINTEXT) is session
+        await session.quit()
 
     play(scenario)
 
@@ -198,3 +202,17 @@ def test_any_other_failure_is_not_tried_again(server_tls, stage):
         assert failed.value.phase in (Phase.BANNER, Phase.EHLO)
 
     assert len(play(scenario, {(stage, ALWAYS): "421 4.3.2 busy"}, tls=server_tls).sessions) == 1
+
+
+@pytest.mark.parametrize("script", [*BROKEN_TLS.values(), None], ids=[*BROKEN_TLS, "not offered"])
+def test_required_tls_is_never_done_without(server_tls, script):
+    """Where it is demanded, a server that offers none or cannot do it gets nothing in plaintext after EHLO."""
+
+    async def scenario(sink):
+        with pytest.raises(SessionError) as failed:
+            await sessions_with(sink, tls=opportunistic(), required=True).fresh()
+        assert not failed.value.reply.success
+
+    sink = play(scenario, script, tls=None if script is None else server_tls)
+    [session] = sink.sessions
+    assert set(session.verbs) <= {"EHLO", "STARTTLS", "QUIT"}

@@ -22,6 +22,7 @@ from tests.smtp_sink import COMMAND_ON_THE_WIRE
             grammar.mail("é@b.test", size=7, eight_bit=True, smtputf8=True),
             "MAIL FROM:<é@b.test> SIZE=7 BODY=8BITMIME SMTPUTF8\r\n".encode(),
         ),
+        (grammar.last_chunk(0), b"BDAT 0 LAST\r\n"),
         (grammar.rcpt("a@b.test"), b"RCPT TO:<a@b.test>\r\n"),
         (grammar.rcpt('"a b"@c.test'), b'RCPT TO:<"a b"@c.test>\r\n'),
         (grammar.rcpt(r'"a\"> b@x"@c.test'), b'RCPT TO:<"a\\"> b@x"@c.test>\r\n'),
@@ -141,6 +142,8 @@ def test_enhanced_status_codes(code, texts, expected):
         ("mx\nSIZE -5", Extensions(size=True)),
         ("mx\n\n8bitmime\nSmtpUtf8", Extensions(eight_bit_mime=True, smtputf8=True)),
         ("mx\nSTARTTLS\nCHUNKING\nDSN\nX-ODD 1", Extensions(starttls=True, chunking=True, dsn=True)),
+        ("mx\nAUTH plain XOAUTH2", Extensions(auth=frozenset({"PLAIN", "XOAUTH2"}))),
+        ("mx\nAUTH", Extensions()),
         ("mx\nPIPELINING\nENHANCEDSTATUSCODES", Extensions(pipelining=True, enhanced_status_codes=True)),
     ],
 )

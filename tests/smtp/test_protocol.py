@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postroad.mail.reply import Reply
@@ -23,6 +23,7 @@ from tests.smtp_sink import CONTENT_ON_THE_WIRE
 OK = b"250 2.0.0 Ok\r\n"
 MAIL = grammar.mail(None, size=None, eight_bit=False, smtputf8=False)
 RCPT = grammar.rcpt("a@b.test")
+AUTH = b"AUTH LOGIN\r\n"
 
 
 def read_all(octets):
@@ -132,9 +133,28 @@ WHOLE_SESSION = [
     ([MAIL], b"450 4.7.1 later\r\n", [(Command.MAIL, 450)]),
     ([grammar.RSET], OK, [(Command.RSET, 250)]),
     ([grammar.NOOP], OK, [(Command.NOOP, 250)]),
+    ([AUTH], b"334 VXNlcm5hbWU6\r\n", [(Command.AUTH, 334)]),
+    (["respond"], b"334 \r\n", [(Command.AUTH, 334)]),
+    (["respond"], b"235 2.7.0 welcome\r\n", [(Command.AUTH, 235)]),
+    (
+        [MAIL, RCPT, grammar.last_chunk(5)],
+        b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 queued\r\n",
+        [(Command.MAIL, 250), (Command.RCPT, 250), (Command.CONTENT, 250)],
+    ),
     ([grammar.QUIT], b"221 2.0.0 bye\r\n", [(Command.QUIT, 221)]),
 ]
 SERVER_OCTETS = sum(len(said) for _, said, _ in WHOLE_SESSION)
+
+
+def say(dialogue, line):
+    """A line, the end of data, or the response to a challenge."""
+    match line:
+        case "end":
+            dialogue.end_content()
+        case "respond":
+            dialogue.respond()
+        case _:
+            dialogue.send(line)
 
 
 @pytest.mark.parametrize("cut", range(SERVER_OCTETS))
@@ -143,7 +163,7 @@ def test_dialogue_and_its_twin(cut):
     dialogue, position = Dialogue(), 0
     for lines, said, expected in WHOLE_SESSION:
         for line in lines:
-            dialogue.end_content() if line == "end" else dialogue.send(line)
+            say(dialogue, line)
         at = min(max(cut - position, 0), len(said))
         pieces = [said[:at], said[at:]] if cut else [bytes([octet]) for octet in said]
         found = []
@@ -169,6 +189,9 @@ def test_dialogue_and_its_twin(cut):
         ([grammar.STARTTLS], b"220 go\r\n250 injected\r\n", 0),
         ([grammar.STARTTLS], b"220 go\r\n2", 0),
         ([MAIL], b"250-x\r\n251 y\r\n", 0),
+        ([AUTH], b"354 go\r\n", 0),
+        ([MAIL, RCPT, grammar.last_chunk(5)], OK + OK + b"354 go\r\n", 2),
+        ([MAIL, RCPT, grammar.DATA], OK + OK + b"334 go\r\n", 2),
     ],
 )
 def test_replies_out_of_turn(lines, said, before):
@@ -235,6 +258,11 @@ def test_starttls_forgets_the_greeting():
         [MAIL, grammar.STARTTLS],
         [grammar.RSET, MAIL],
         [grammar.QUIT, grammar.NOOP],
+        [grammar.last_chunk(5)],
+        [MAIL, grammar.last_chunk(5), RCPT],
+        [MAIL, grammar.last_chunk(5), grammar.DATA],
+        [AUTH, MAIL],
+        [MAIL, AUTH],
     ],
 )
 def test_commands_out_of_turn(lines):
@@ -253,6 +281,27 @@ def test_idle_and_pending():
     assert dialogue.pending
     dialogue.send(MAIL)
     assert not dialogue.idle
+
+
+def test_a_challenge_has_one_response_and_nothing_else():
+    """Until it is given no command may follow, and without a challenge there is none to give."""
+    dialogue = begun(AUTH, said=b"334 \r\n")
+    assert answers(dialogue) == [(Command.AUTH, 334)]
+    assert not dialogue.idle
+    with pytest.raises(RuntimeError, match="out of turn"):
+        dialogue.send(MAIL)
+    dialogue.respond()
+    with pytest.raises(RuntimeError, match="no challenge"):
+        dialogue.respond()
+
+
+@pytest.mark.parametrize("said", [b"250 2.0.0 Ok\r\n", b"550 5.7.1 no\r\n", b"450 4.2.0 later\r\n"])
+def test_a_chunk_ends_the_transaction(said):
+    """Whatever is said to it, RSET or another transaction may follow."""
+    dialogue = begun(MAIL, RCPT, grammar.last_chunk(5), said=OK + OK + said)
+    assert [command for command, _ in answers(dialogue)] == [Command.MAIL, Command.RCPT, Command.CONTENT]
+    assert dialogue.idle
+    dialogue.send(grammar.RSET)
 
 
 def test_content_ends_once_it_was_asked_for():
@@ -299,6 +348,7 @@ def outcome(encode, argument):
 
 
 @given(LINES)
+@settings(deadline=None)
 def test_good_content_at_every_cut(content):
     """Content of good lines goes out as the reference says, wherever it is cut in two, and in single octets."""
     expected = reference(content)
@@ -309,6 +359,7 @@ def test_good_content_at_every_cut(content):
 
 
 @given(ANY_BODY)
+@settings(deadline=None)
 def test_any_content_at_every_cut(content):
     """Any content is refused or sent exactly as the reference does, wherever it is cut in two."""
     expected = outcome(reference, content)
