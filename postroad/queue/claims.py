@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, and_, bindparam, select, tuple_, update
 
 from postroad.database.schema import content, content_chunk, queue_entry, recipient
+from postroad.mail.envelope import LOCAL
 from postroad.mail.reply import Reply
 from postroad.queue import gates, shaping, waiting
+from postroad.queue.rota import Rota
 from postroad.queue.shaping import RECIPIENTS_PER_CLAIM, Candidate, Gate, Limits
 from postroad.queue.store import LEASE, RECIPIENT, Claim, Waiting
 from postroad.queue.waiting import Moment
@@ -18,30 +20,83 @@ _ANY = Limits()
 
 
 def claim(
-    connection: Connection, *, lease: int, now: int, running: Collection[Claim] = (), limits: Limits = _ANY
+    connection: Connection,
+    *,
+    lease: int,
+    now: int,
+    running: Collection[Claim] = (),
+    limits: Limits = _ANY,
+    rota: Rota | None = None,
 ) -> list[Claim]:
     """Take due recipients under `lease`: as many as the gates and `limits` have room for.
 
     `running` is what the claimant is at work on: that it never takes from itself, although leases run out
-    when the clock leaps or the machine sleeps.
+    when the clock leaps or the machine sleeps. `rota` is what it remembers from its last claim; it looks at
+    `rota.LOOKS` destinations at most.
     """
     moment = Moment(now, {one.lease for one in running})
+    rota = rota or Rota()
     in_flight = waiting.in_flight(connection, moment)
+    _look_out(connection, moment, rota, in_flight)
     here = Counter(one.destination for one in running if one.unreached is None)
+    left = shaping.left(here, limits)
+
+    def share(name: str) -> int:
+        return shaping.share(name, here, limits, left=left, answers=rota.answers(name))
+
     found: list[Claim] = []
-    for destination in sorted(waiting.destinations(connection, moment), key=lambda one: in_flight[one]):
-        slots = shaping.share(destination, here, limits)
-        gate = gates.locked(connection, destination) if slots else None
-        if gate is None:
-            continue
-        room = shaping.room(gate, limits, in_flight=in_flight[destination], now=now)
-        if room:
-            taken = _take(connection, moment, lease, gate, min(room, slots))
-            here[destination] += len(taken)
+    names = rota.turn(lambda name: share(name) > 0, only_here=left <= 0)
+    opened = gates.locked(connection, names) if names else {}
+    for name in sorted(names, key=lambda one: in_flight[one]):
+        slots = share(name)
+        if slots and name in opened:
+            taken = _pass(connection, moment, lease, rota, _Way(opened[name], limits, in_flight[name], slots))
+            count = sum(one.unreached is None for one in taken)
+            here[name] += count
+            left -= 0 if name == LOCAL else count
             found += taken
-        elif gate.reply is not None and not in_flight[destination]:
-            found += _take_overdue(connection, moment, lease, gate)
+        elif slots:
+            rota.again(name)
     return found
+
+
+def _look_out(connection: Connection, moment: Moment, rota: Rota, in_flight: Counter[str]) -> None:
+    """Note which destinations have something due."""
+    since = rota.begin(moment.now)
+    rota.reopen(moment.now, in_flight)
+    rota.saw(*waiting.news(connection, moment, since))
+    if rota.wants_piece(moment.now):
+        rota.went_round(moment.now, *waiting.go_round(connection, moment, rota.position))
+
+
+class _Way(NamedTuple):
+    """The way to a destination: its gate, what is in flight through it, and the claimant's slots."""
+
+    gate: Gate
+    limits: Limits
+    in_flight: int
+    slots: int
+
+
+def _pass(connection: Connection, moment: Moment, lease: int, rota: Rota, way: _Way) -> list[Claim]:
+    """What may go through a gate now; and when the next look at it is worth while."""
+    gate, now = way.gate, moment.now
+    room = shaping.room(gate, way.limits, in_flight=way.in_flight, now=now)
+    if room:
+        taken = _take(connection, moment, lease, gate, min(room, way.slots))
+        if len(taken) >= room:
+            rota.full(gate.destination, now, way.in_flight + len(taken))
+        else:
+            (rota.again if taken else rota.done)(gate.destination)
+        return taken
+    overdue = _take_overdue(connection, moment, lease, gate) if shaping.ages(gate, way.in_flight) else []
+    if overdue:
+        rota.again(gate.destination)
+    elif gate.next_try is not None and now < gate.next_try:
+        rota.shut(gate.destination, now, gate.next_try)
+    else:
+        rota.full(gate.destination, now, way.in_flight)
+    return overdue
 
 
 def _take(connection: Connection, moment: Moment, lease: int, gate: Gate, transactions: int) -> list[Claim]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from postroad.database.schema import destination
@@ -21,17 +21,21 @@ _OPEN: dict[str, object] = {
 }
 _NAMED = destination.c.destination == bindparam("name")
 _LOOK = select(destination).where(_NAMED)
-_LOCKED = _LOOK.with_for_update(skip_locked=True)
+_THESE = select(destination).where(destination.c.destination.in_(bindparam("names", expanding=True)))
+_LOCKED = _THESE.with_for_update(skip_locked=True)
 _PASS_TURN = update(destination).where(_NAMED).values(turn=bindparam("served"))
 _ANSWERED = update(destination).where(_NAMED, destination.c.failures > 0).values(**_OPEN)
 
 
-def locked(connection: Connection, name: str) -> Gate | None:
-    """The gate, for this transaction alone; `None` when another node is claiming through it."""
-    row = connection.execute(_LOCKED, {"name": name}).one_or_none()
-    if row is None and look(connection, name) is None and _make(connection, name):
-        return Gate(name)
-    return _gate(row) if row else None
+def locked(connection: Connection, names: Collection[str]) -> dict[str, Gate]:
+    """The gates, for this transaction alone; without those that another node is claiming through."""
+    asked = {"names": list(names)}
+    found = {row.destination: _gate(row) for row in connection.execute(_LOCKED, asked)}
+    if len(found) == len(names):
+        return found
+    known = {row.destination for row in connection.execute(_THESE, asked)}
+    made = (name for name in names if name not in known and _make(connection, name))
+    return found | {name: Gate(name) for name in made}
 
 
 def look(connection: Connection, name: str) -> Gate | None:
@@ -63,7 +67,7 @@ def pass_turn(connection: Connection, name: str, turn: int) -> None:
 def note(connection: Connection, judgements: Iterable[Judgement]) -> None:
     """Open the gates of destinations that answered, close (for longer) those that could not be reached."""
     opened: set[str] = set()
-    for judged in judgements:
+    for judged in sorted(judgements, key=_destination):  # in one order, lest two nodes wait for each other
         name, found = judged.claimed.destination, shaping.reached(judged.attempted)
         if found and name not in opened:
             connection.execute(_ANSWERED, {"name": name})
@@ -71,6 +75,10 @@ def note(connection: Connection, judgements: Iterable[Judgement]) -> None:
         elif found is False:
             _close(connection, name, judged)
             opened.discard(name)
+
+
+def _destination(judged: Judgement) -> str:
+    return judged.claimed.destination
 
 
 def _close(connection: Connection, name: str, judged: Judgement) -> None:
@@ -90,6 +98,21 @@ def _close(connection: Connection, name: str, judged: Judgement) -> None:
 def lift(connection: Connection, names: Collection[str]) -> None:
     """Open these gates: whatever kept them closed is said to be over."""
     connection.execute(update(destination).where(destination.c.destination.in_(names)).values(**_OPEN))
+
+
+def limit(connection: Connection, name: str, cap: int | None) -> bool:
+    """Give a destination a cap of its own, or `None`, the setting's; false when it had that already."""
+    before = look(connection, name)
+    if before is None:
+        _make(connection, name)
+    connection.execute(update(destination).where(destination.c.destination == name).values(cap=cap))
+    return cap != (before.cap if before else None)
+
+
+def among(connection: Connection, names: Collection[str]) -> dict[str, Gate]:
+    """The gates of these, and those that are suspended, as they are."""
+    these = or_(destination.c.destination.in_(names), destination.c.cap == shaping.SUSPENDED)
+    return {row.destination: _gate(row) for row in connection.execute(select(destination).where(these))}
 
 
 def pull_in(connection: Connection, now: int) -> None:

@@ -16,7 +16,8 @@ from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.mail.outcome import Attempt, Attempted, Content, Delayed, Errand
 from postroad.mail.reply import ours
-from postroad.queue import claims, gates, reports, store
+from postroad.queue import claims, gates, reports, shaping, store
+from postroad.queue.rota import Rota
 from postroad.queue.settlement import settle
 from postroad.queue.shaping import Limits
 from postroad.queue.verdict import Judgement, judge, unreported
@@ -28,7 +29,8 @@ POLL_SECONDS = 1.0
 # How long a claim waits after the last one, unless half of what ran then has ended: one claim costs about as much
 # as two attempts, and makes good for all that have ended.
 BREATH_SECONDS = 0.025
-# How long to wait after storage has failed, or we have: neither mends itself faster.
+# How long to wait after storage has failed, or we have: doubled each time, up to the longest.
+FIRST_PAUSE_SECONDS = 0.25
 PAUSE_SECONDS = 5.0
 
 # Told to the author when an attempt broke down by our own fault; the mail stays queued.
@@ -50,6 +52,7 @@ class Runner:
     clock: Callable[[], int]
     limits: Limits = field(default_factory=Limits)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _rota: Rota = field(default_factory=Rota)
     _running: dict[asyncio.Task[None], store.Claim] = field(default_factory=dict)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _settlement: Act[Judgement, bool] = field(init=False)
@@ -57,6 +60,7 @@ class Runner:
     _breath: float = 0.0
     _half: int = 0
     _halved: asyncio.Event = field(default_factory=asyncio.Event)
+    _failures: int = 0
     _stopping: bool = False
 
     def __post_init__(self) -> None:
@@ -96,26 +100,34 @@ class Runner:
         try:
             if not await self._claim_some():
                 await self._rest()
+            self._failures = 0
         except Exception as error:  # noqa: BLE001 - whatever it is, the next mail must go out
             _tell(error)
-            await self._sleep(PAUSE_SECONDS)
+            await self._sleep(_pause(self._failures))
+            self._failures += 1
 
     async def _claim_some(self) -> bool:
-        """Start what is due and there is room for; whether anything was started."""
+        """Start what is due and there is room for; whether there was anything, or more is to be looked at."""
         await self._breathe()
         self._looked_at = now = self.clock()
         running = tuple(self._running.values())
         claim = partial(
-            claims.claim, lease=self.identifiers.next(now), now=now, running=running, limits=self.limits
+            claims.claim,
+            lease=self.identifiers.next(now),
+            now=now,
+            running=running,
+            limits=self.limits,
+            rota=self._rota,
         )
         async with self._claiming:
             found = await self.database.commit(claim)
+            self._rota.confirm()
             for claimed in found:
                 task = asyncio.create_task(self._work(claimed))
                 self._running[task] = claimed
                 task.add_done_callback(self._ended)
         self._half = len(self._running) // 2
-        return bool(found)
+        return bool(found) or self._rota.goes_on
 
     async def _breathe(self) -> None:
         """Until half of what was running has ended, but no longer than a breath after the last claim."""
@@ -153,6 +165,7 @@ class Runner:
                 return
             started_at = self.clock()
             attempted = await self._attempt(claimed)
+            self._rota.answered(claimed.destination, reached=shaping.reached(attempted))
         except asyncio.CancelledError:
             await self._give_back(claimed)
             raise
@@ -254,6 +267,7 @@ class Runner:
 
     async def _record(self, judged: Judgement) -> bool:
         """Settle; when the disk is full, as soon as it is not, as what is forgotten would be sent again."""
+        failures = 0
         while True:
             try:
                 return await self.database.together(self._settlement, judged)
@@ -261,7 +275,8 @@ class Runner:
                 if self._stopping or not self.database.health.trusted:
                     raise
                 maillog.storage_failed(refusal.why)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(_pause(failures))
+            failures += 1
 
     async def _renew(self) -> None:
         """Hold what is running; also, free what a clock that has gone back would keep."""
@@ -272,6 +287,11 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - it must go on, or somebody else takes the mail
                 _tell(error)
             await asyncio.sleep(RENEWAL_SECONDS)
+
+
+def _pause(failures: int) -> float:
+    """How long to wait after so many failures in a row, and one more."""
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 16), PAUSE_SECONDS)
 
 
 def _tell(error: BaseException) -> None:

@@ -25,6 +25,8 @@ PATIENCE = 3_600_000
 RECIPIENTS_PER_CLAIM = 100
 # How many accounts a claim passes by, at most, when it looks for those whose turn it is.
 ACCOUNTS_PER_LOOK = 64
+# The cap of a destination to which, by order, nothing goes.
+SUSPENDED = 0
 # RFC 3463 section 3.5: no answer from host, bad connection; and the reply that ends sessions (RFC 5321 3.8).
 _UNREACHED = ("4.4.1", "4.4.2")
 _NOT_AVAILABLE = 421
@@ -32,11 +34,15 @@ _NOT_AVAILABLE = 421
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Mail transactions at once: to `each` next hop by all nodes; by one node to all next hops, and here."""
+    """Mail transactions at once: to `each` next hop by all nodes; by one node to all next hops, and here.
+
+    By one node to a next hop that has not answered yet: `first`, and one more for each answer.
+    """
 
     each: int = 20
-    node: int = 32
+    node: int = 200
     local: int = 32
+    first: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +59,33 @@ class Gate:
 
 def room(gate: Gate, limits: Limits, *, in_flight: int, now: int) -> int:
     """How many mail transactions more this destination may have; one at a time while it has to prove itself."""
-    if gate.next_try is not None and now < gate.next_try:
+    if gate.cap == SUSPENDED or (gate.next_try is not None and now < gate.next_try):
         return 0
     usual = limits.local if gate.destination == LOCAL else limits.each
     cap = 1 if gate.failures else usual if gate.cap is None else gate.cap
     return max(cap - in_flight, 0)
 
 
-def share(destination: str, running: Mapping[str, int], limits: Limits) -> int:
-    """How many of this node's slots a destination may take now.
+def ages(gate: Gate, in_flight: int) -> bool:
+    """Whether mail behind a gate without room grows old: not while one knocks, nor by an operator's order."""
+    return gate.reply is not None and not in_flight and gate.cap != SUSPENDED
 
-    Deliveries here have slots of their own. Of what is left of the others it is half, so that something is
-    left for the next destination, whoever stalls.
+
+def share(destination: str, running: Mapping[str, int], limits: Limits, *, left: int, answers: int) -> int:
+    """How many of this node's slots a destination may take now, of the `left` ones.
+
+    Deliveries here have slots of their own. Of the others it is half, so that something is left for the next
+    destination, whoever stalls; and who has never answered gets but a few, as it may be one of many that stall.
     """
     if destination == LOCAL:
         return max(limits.local - running.get(LOCAL, 0), 0)
-    left = limits.node - sum(count for other, count in running.items() if other != LOCAL)
-    return max((left + 1) // 2, 0)
+    earned = limits.first + answers - running.get(destination, 0)
+    return max(min((left + 1) // 2, earned), 0)
+
+
+def left(running: Mapping[str, int], limits: Limits) -> int:
+    """How many of a node's slots for next hops are free; less than none when they have become fewer."""
+    return limits.node - sum(count for other, count in running.items() if other != LOCAL)
 
 
 def reached(attempted: Attempted) -> bool | None:

@@ -53,25 +53,46 @@ def in_flight(connection: Connection, moment: Moment) -> Counter[str]:
     return Counter({row.destination: row.transactions for row in rows})
 
 
-_SOONEST = select(recipient.c.destination).where(DUE).order_by(recipient.c.due_at).limit(RECIPIENTS_PER_CLAIM)
-_FIRST = select(func.min(recipient.c.destination).label("destination")).where(WAITS)
+# What has become due and was not taken, the newest first: more of it is seen by going round.
+NEWS = 500
+_NEWEST = (
+    select(recipient.c.destination, recipient.c.due_at)
+    .where(DUE, recipient.c.due_at > bindparam("since"))
+    .order_by(recipient.c.due_at.desc())
+    .limit(NEWS)
+    .subquery()
+)
+_NEWS = select(
+    _NEWEST.c.destination, func.max(_NEWEST.c.due_at), func.min(_NEWEST.c.due_at), func.count()
+).group_by(_NEWEST.c.destination)
+
+
+def news(connection: Connection, moment: Moment, since: int) -> tuple[dict[str, int], int]:
+    """Destinations of what became due after `since`, when their newest did; and since when that is all of it."""
+    rows = connection.execute(_NEWS, moment.parameters(since=since)).all()
+    seen = {name: newest for name, newest, *_ in rows}
+    cut = sum(count for *_, count in rows) == NEWS
+    return seen, min(oldest for _, _, oldest, _ in rows) if cut else since
+
+
+# Destinations passed by in one piece of a round.
+PIECE = 250
+_FIRST = select(func.min(recipient.c.destination).label("destination"), literal(1).label("step")).where(
+    WAITS, recipient.c.destination > bindparam("position")
+)
 _STEPS = _FIRST.cte("walk", recursive=True)
 _NEXT = select(func.min(recipient.c.destination)).where(WAITS, recipient.c.destination > _STEPS.c.destination)
-_WALK = _STEPS.union_all(select(_NEXT.scalar_subquery()).where(_STEPS.c.destination.is_not(None)))
+_WALKS_ON = and_(_STEPS.c.destination.is_not(None), _STEPS.c.step < PIECE)
+_WALK = _STEPS.union_all(select(_NEXT.scalar_subquery(), _STEPS.c.step + 1).where(_WALKS_ON))
 _HAS_DUE = select(recipient.c.queue_id).where(DUE, recipient.c.destination == _WALK.c.destination).exists()
-_EVERY_DESTINATION = select(_WALK.c.destination).where(_WALK.c.destination.is_not(None), _HAS_DUE)
+_PIECE = select(_WALK.c.destination, _HAS_DUE).where(_WALK.c.destination.is_not(None))
 
 
-def destinations(connection: Connection, moment: Moment) -> list[str]:
-    """Those that have due mail.
-
-    The oldest tell them, unless there are so many of these that others may be hidden behind them: then it is
-    a step for every destination with mail, due or not.
-    """
-    found = connection.execute(_SOONEST, moment.parameters()).scalars().all()
-    if len(found) == RECIPIENTS_PER_CLAIM:
-        found = connection.execute(_EVERY_DESTINATION, moment.parameters()).scalars().all()
-    return list(dict.fromkeys(found))
+def go_round(connection: Connection, moment: Moment, position: str) -> tuple[list[str], str | None]:
+    """Of the next destinations after `position` those that have due mail, and the last; `None` at the end."""
+    rows = connection.execute(_PIECE, moment.parameters(position=position)).all()
+    last = max(name for name, _ in rows) if len(rows) == PIECE else None
+    return [name for name, due in rows if due], last
 
 
 _OLDEST = select(*_CANDIDATE).where(DUE, _HERE).order_by(recipient.c.due_at).limit(RECIPIENTS_PER_CLAIM)

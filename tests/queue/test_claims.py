@@ -9,8 +9,9 @@ from postroad.database import schema
 from postroad.database.commit import insert
 from postroad.mail.envelope import LOCAL, Envelope
 from postroad.mail.outcome import Delayed, Relayed
-from postroad.queue import claims, gates, shaping, store
-from postroad.queue.shaping import RECIPIENTS_PER_CLAIM
+from postroad.queue import claims, destinations, gates, shaping, store, waiting
+from postroad.queue.rota import Rota
+from postroad.queue.shaping import RECIPIENTS_PER_CLAIM, Limits
 from tests.queue_kit import (
     CONTENT,
     LATER,
@@ -158,7 +159,7 @@ def test_a_cap_is_for_all_nodes_and_outlives_none(connection):
 def test_a_gate_may_have_a_cap_of_its_own(connection):
     """It overrides the setting's; at 0 nothing goes."""
     many(connection, 5, **everything_to("hop"))
-    assert gates.locked(connection, "hop") == gates.look(connection, "hop") == shaping.Gate("hop")
+    assert gates.locked(connection, ["hop"])["hop"] == gates.look(connection, "hop") == shaping.Gate("hop")
     for cap, taken in ((0, 0), (2, 2), (4, 2)):
         connection.execute(update(schema.destination).values(cap=cap))
         assert len(claim(connection, each=20)) == taken
@@ -292,7 +293,7 @@ def test_a_claim_costs_no_more_because_more_waits(engine, tenants, closed):
             insert(connection, entry)
             connection.execute(schema.recipient.insert(), [row | {"queue_id": queue_id} for row in rows])
             if closed:
-                gates.locked(connection, "b.test")
+                gates.locked(connection, ["b.test"])
                 connection.execute(
                     update(schema.destination).values(
                         failures=1, next_try=NOW + 1, reply_code=451, reply_status="4.4.1", reply_text="x"
@@ -300,3 +301,112 @@ def test_a_claim_costs_no_more_because_more_waits(engine, tenants, closed):
                 )
             costs.append(steps(connection, lambda: claim(connection, each=20)))
     assert costs[1] <= costs[0] + 10, costs
+
+
+def queued(connection, destinations, *, due_at):
+    """One recipient more that waits for each of them, all of one entry."""
+    queue_id = accept(connection, ("x@b.test",), now=NOW + 1_000_000)
+    [row] = rows_of(queue_id, ("x@b.test",))[schema.recipient]
+    connection.execute(
+        schema.recipient.insert(),
+        [row | {"forward_path": name, "destination": name, "due_at": due_at} for name in destinations],
+    )
+
+
+def closed(connection, names):
+    """Close their gates for a while."""
+    gates.locked(connection, names)
+    values = {"failures": 1, "next_try": NOW + 100_000, "reply_code": 451, "reply_status": "4.4.1"}
+    connection.execute(
+        update(schema.destination)
+        .where(schema.destination.c.destination.in_(names))
+        .values(reply_text="x", **values)
+    )
+
+
+def at_rest(connection, rota, **options):
+    """Claim until nothing is left to be looked at; all that was claimed."""
+    found = claim(connection, rota=rota, **options)
+    for _ in range(100):
+        if not rota.goes_on:
+            return found
+        found += claim(connection, rota=rota, **options)
+    raise AssertionError("it goes on")
+
+
+@pytest.mark.parametrize("database_url", ["SQLite"], indirect=True)  # PostgreSQL does not tell its steps
+@pytest.mark.parametrize("why", ["not due", "closed", "suspended"])
+def test_a_claim_costs_no_more_because_of_destinations_that_can_get_nothing(engine, why):
+    """With three times as many of them it makes as many steps, and finds what has become due beside them."""
+    costs, found, rota, soon = [], [], Rota(), NOW + 500
+    with engine.connect() as connection, connection.begin():
+        for count in (300, 900):
+            names = [f"{why}-{count}-{at}" for at in range(count)]
+            for _ in range(2):
+                queued(connection, names, due_at=NOW + 9_000_000 if why == "not due" else NOW)
+            if why == "closed":
+                closed(connection, names)
+            for name in names if why == "suspended" else ():
+                destinations.suspend(connection, name)
+            at_rest(connection, rota)
+            accept(connection, (f"{count}@new.test",), now=soon)
+            costs.append(steps(connection, lambda: found.extend(claim(connection, now=soon, rota=rota))))
+            settled(connection, found[-1], Relayed(OK))
+    assert [one.destination for one in found] == ["new.test"] * 2
+    assert costs[1] <= costs[0] + 10, costs
+
+
+def test_what_was_found_closed_or_full_is_found_again_when_it_is_not(connection):
+    """By the end of the pause, by a settlement, or by an order, whatever of these comes first."""
+    rota = Rota()
+    queued(connection, ["shut", "lifted", "full"], due_at=NOW)
+    queued(connection, ["full"], due_at=NOW)
+    closed(connection, ["shut", "lifted"])
+    [first] = at_rest(connection, rota, each=1)
+    assert first.destination == "full"
+    settled(connection, first, Relayed(OK))
+    [second] = at_rest(connection, rota, each=1)
+    assert second.destination == "full"
+    settled(connection, second, Relayed(OK))
+    gates.lift(connection, ["lifted"])
+    connection.execute(
+        update(schema.recipient).where(schema.recipient.c.destination == "lifted").values(due_at=NOW + 1)
+    )
+    [lifted] = claim(connection, now=NOW + 1, rota=rota)
+    assert lifted.destination == "lifted"
+    settled(connection, lifted, Relayed(OK))
+    assert claim(connection, now=NOW + 99_999, rota=rota) == []
+    assert [one.destination for one in claim(connection, now=NOW + 100_000, rota=rota)] == ["shut"]
+
+
+def test_what_was_committed_late_is_found(connection):
+    """Soon after by its due time, long after by going round."""
+    rota = Rota()
+    at_rest(connection, rota)
+    accept(connection, ("a@late.test",), now=NOW - 1000)
+    assert [one.destination for one in claim(connection, rota=rota)] == ["late.test"]
+    accept(connection, ("a@later.test",), now=NOW - 100_000)
+    assert claim(connection, rota=rota) == []
+    assert [one.destination for one in claim(connection, now=NOW + 1000, rota=rota)] == ["later.test"]
+
+
+def test_a_flood_behind_a_gate_hides_nobody(connection):
+    """With more that became due at once than can be seen, all destinations are passed by."""
+    rota = Rota()
+    at_rest(connection, rota)
+    names = [f"{at}.test" for at in range(waiting.NEWS + 10)]
+    queued(connection, names, due_at=NOW + 1)
+    assert {one.destination for one in at_rest(connection, rota, now=NOW + 1)} == {*names}
+
+
+def test_a_claim_that_was_undone_is_made_good(engine):
+    """What it had found is found again, whatever it noted."""
+    rota = Rota()
+    with engine.connect() as connection:
+        with connection.begin():
+            accept(connection, ("a@b.test",))
+        with connection.begin() as begun:
+            claims.claim(connection, lease=1, now=NOW, limits=Limits(each=1), rota=rota)
+            begun.rollback()
+        with connection.begin():
+            assert paths(claim(connection, rota=rota, each=1)) == [("a@b.test",)]

@@ -39,7 +39,7 @@ def test_two_nodes_that_make_a_gate_at_once_make_one(connection):
     """Who comes second sees that it is there, and its transaction goes on."""
     assert gates._make(connection, "b.test")
     assert not gates._make(connection, "b.test")
-    assert gates.locked(connection, "b.test") == Gate("b.test")
+    assert gates.locked(connection, ["b.test"]) == {"b.test": Gate("b.test")}
 
 
 @pytest.mark.parametrize("answer", [Relayed(OK), Failed(NEVER), Delayed(LATER)], ids=str)

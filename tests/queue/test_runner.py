@@ -132,7 +132,7 @@ def play(tmp_path):
 @pytest.fixture(autouse=True)
 def patience(monkeypatch):
     """Nothing happens just because time passes, unless a test says so."""
-    for name in ("POLL_SECONDS", "PAUSE_SECONDS", "RENEWAL_SECONDS"):
+    for name in ("POLL_SECONDS", "FIRST_PAUSE_SECONDS", "PAUSE_SECONDS", "RENEWAL_SECONDS"):
         monkeypatch.setattr(module, name, NEVER_BY_ITSELF)
 
 
@@ -389,6 +389,12 @@ def test_delivery_goes_on_when_a_full_disk_has_room_again(play, monkeypatch):
     assert "storage failed" in play(scenario)
 
 
+def test_pauses_after_failures_grow(monkeypatch):
+    """A server that was restarted is found within the time it was away, one that stays away is asked seldom."""
+    monkeypatch.undo()
+    assert [module._pause(failures) for failures in (0, 1, 2, 3, 4, 5, 6, 10_000)] == [0.25, 0.5, 1, 2, 4, 5, 5, 5]
+
+
 @pytest.mark.parametrize("part", ["claim", "next_due"])
 def test_the_loop_outlives_its_own_faults(play, monkeypatch, part):
     """Whatever goes wrong in a round, it is logged and there is a next one."""
@@ -505,7 +511,7 @@ def test_one_that_stalls_holds_up_no_other(play):
         local.go_on.set()
         for _ in range(50):
             await house.accept(destination=lambda _: "hop")
-        runner = house.runner(None, limits=Limits(each=4, node=8))
+        runner = house.runner(None, limits=Limits(each=4, node=8, first=4))
         runner.attempt_for = {"hop": stalled, LOCAL: local}.__getitem__
         running = asyncio.create_task(runner.run())
         for _ in range(4):
@@ -519,6 +525,58 @@ def test_one_that_stalls_holds_up_no_other(play):
         await runner.stop(0)
         await running
         assert house.claimed() == 0
+
+    play(scenario)
+
+
+def test_fifty_that_stall_hold_up_no_other(play):
+    """Each has much waiting and gets two slots, as it never answers; who comes then goes out, and more at once."""
+
+    async def scenario(house):
+        stalled, healthy = Fake(), Fake()
+        healthy.go_on.set()
+        for number in range(50):
+            many = tuple((f"{at}@b.test",) for at in range(8))
+            await house.accept(*many, destination=lambda _, number=number: f"stalls-{number}")
+        runner = house.runner(None)
+        runner.attempt_for = lambda name: healthy if name == "healthy" else stalled
+        running = asyncio.create_task(runner.run())
+        for _ in range(50 * Limits().first):
+            await stalled.begun.acquire()
+        many = tuple((f"{at}@b.test",) for at in range(60))
+        queue_id = await house.accept(*many, destination=lambda _: "healthy")
+        runner.wake()
+        for _ in range(60):
+            await healthy.begun.acquire()
+        await runner.stop(0)
+        await running
+        assert stalled.most == 50 * Limits().first
+        assert {fate.state for fate in house.fates(queue_id).values()} == {"relayed"}
+
+    play(scenario)
+
+
+def test_who_has_answered_gets_more_at_once(play):
+    """One more for each answer, up to the cap; who could not be reached begins anew."""
+
+    async def scenario(house):
+        fake = Fake()
+        for _ in range(12):
+            await house.accept()
+        async with house.running(fake, limits=Limits(each=6)) as runner:
+            for _ in range(2):
+                await fake.begun.acquire()
+            await house.turns()
+            assert fake.most == 2
+            fake.go_on.set()
+            for _ in range(10):
+                await fake.begun.acquire()
+        assert runner._rota.answers("b.test") == 12
+        fake.outcome = Delayed(UNREACHED)
+        await house.accept()
+        async with house.running(fake) as other:
+            await fake.begun.acquire()
+        assert other._rota.answers("b.test") == 0
 
     play(scenario)
 
@@ -552,7 +610,7 @@ def test_what_grew_old_behind_a_closed_gate_is_settled_with_nobody_asked(play):
         queue_id = await house.accept()
 
         def close(connection):
-            gates.locked(connection, "b.test")
+            gates.locked(connection, ["b.test"])
             connection.execute(
                 update(destination).values(
                     failures=9,

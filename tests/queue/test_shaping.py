@@ -20,6 +20,7 @@ ROOM = {
     "a cap of its own": (Gate("hop", cap=50), 5, 45),
     "nobody at all": (Gate("hop", cap=0), 0, 0),
     "here": (Gate(LOCAL), 2, 30),
+    "suspended, and it could not be reached": (Gate("hop", cap=0, failures=1, next_try=NOW), 0, 0),
     "closed": (Gate("hop", failures=1, next_try=NOW + 1), 0, 0),
     "probing": (Gate("hop", failures=3, next_try=NOW), 0, 1),
     "being probed": (Gate("hop", failures=3, next_try=NOW - 9), 1, 0),
@@ -33,23 +34,28 @@ def test_a_gate_has_room_up_to_its_cap_while_it_is_open(gate, in_flight, room):
 
 
 SHARES = {
-    # destination, running on this node -> slots
-    "all is free": ("hop", {}, 16),
-    "half of what is left": ("hop", {"hop": 16}, 8),
-    "another's count too": ("hop", {"other": 24}, 4),
-    "the last one": ("hop", {"hop": 20, "other": 11}, 1),
-    "none": ("hop", {"hop": 20, "other": 12}, 0),
-    "more than all": ("hop", {"hop": 40}, 0),
-    "those here are apart": ("hop", {LOCAL: 30}, 16),
-    "here": (LOCAL, {"hop": 32, LOCAL: 2}, 30),
-    "here, all taken": (LOCAL, {LOCAL: 33}, 0),
+    # destination, running on this node, answers -> slots
+    "all is free": ("hop", {}, 99, 16),
+    "half of what is left": ("hop", {"hop": 16}, 99, 8),
+    "another's count too": ("hop", {"other": 24}, 99, 4),
+    "the last one": ("hop", {"hop": 20, "other": 11}, 99, 1),
+    "none": ("hop", {"hop": 20, "other": 12}, 99, 0),
+    "more than all": ("hop", {"hop": 40}, 99, 0),
+    "nobody knows it": ("hop", {}, 0, 2),
+    "it has not answered yet": ("hop", {"hop": 2}, 0, 0),
+    "one answer, one more": ("hop", {"hop": 2}, 1, 1),
+    "those here are apart": ("hop", {LOCAL: 30}, 99, 16),
+    "here": (LOCAL, {"hop": 32, LOCAL: 2}, 0, 30),
+    "here, all taken": (LOCAL, {LOCAL: 33}, 0, 0),
 }
 
 
-@pytest.mark.parametrize(("destination", "running", "slots"), SHARES.values(), ids=SHARES)
-def test_a_destination_leaves_slots_to_others(destination, running, slots):
-    """It is given half of what a node has left, rounded up; deliveries here have slots of their own."""
-    assert shaping.share(destination, running, Limits(node=32, local=32)) == slots
+@pytest.mark.parametrize(("destination", "running", "answers", "slots"), SHARES.values(), ids=SHARES)
+def test_a_destination_leaves_slots_to_others(destination, running, answers, slots):
+    """It is given half of what a node has left, rounded up, and few until it answers; those here are apart."""
+    limits = Limits(node=32, local=32, first=2)
+    left = shaping.left(running, limits)
+    assert shaping.share(destination, running, limits, left=left, answers=answers) == slots
 
 
 LOST = ours(451, "4.4.2", "lost")
