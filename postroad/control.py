@@ -19,8 +19,9 @@ from sqlalchemy import Connection
 
 from postroad import maillog
 from postroad.database.engine import Database
-from postroad.orders import ORDERS, QUESTIONS, OrderError
+from postroad.orders import ORDERS, QUESTIONS, SEALING, OrderError
 from postroad.refusals import Failure, Refusal
+from postroad.sealing import Sealing
 
 LOCK = "lock"
 SOCKET = "control.sock"
@@ -30,11 +31,19 @@ MAX_LINE = 16 << 20
 MAX_SOCKET_PATH = 100
 WAIT_SECONDS = 5.0
 # What is said no to, rather than went wrong.
-_REFUSED = (OrderError, ValueError, LookupError, Refusal)
+_REFUSED = (Failure, ValueError, LookupError, Refusal)
+# Reads the key, or makes it: only for an order that needs it.
+MakeSealing = Callable[[], Sealing]
+Unit = Callable[[Connection], Any]
 
 
 class InUseError(Failure):
     """Another process holds the data folder."""
+
+
+def keyless() -> Sealing:
+    """For who gives no order that seals. Raises `OrderError`."""
+    raise OrderError("this order needs the key that seals secrets")
 
 
 @contextlib.contextmanager
@@ -75,13 +84,15 @@ def _socket_path(folder: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def listening(folder: Path, database: Database, clock: Callable[[], int]) -> AsyncIterator[None]:
+async def listening(
+    folder: Path, database: Database, clock: Callable[[], int], sealing: MakeSealing = keyless
+) -> AsyncIterator[None]:
     """Answer orders on the socket while the context lasts."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(ConnectionError, ValueError):
             line = await reader.readline()
-            writer.write(json.dumps(await _obey(line, database, clock)).encode() + b"\n")
+            writer.write(json.dumps(await _obey(line, database, clock, sealing)).encode() + b"\n")
             await writer.drain()
 
     (folder / SOCKET).unlink(missing_ok=True)
@@ -98,10 +109,10 @@ async def listening(folder: Path, database: Database, clock: Callable[[], int]) 
         (folder / SOCKET).unlink(missing_ok=True)
 
 
-async def _obey(line: bytes, database: Database, clock: Callable[[], int]) -> dict[str, Any]:
+async def _obey(line: bytes, database: Database, clock: Callable[[], int], sealing: MakeSealing) -> dict[str, Any]:
     try:
         order = json.loads(line)
-        unit = _unit(order["name"], order["arguments"], clock())
+        unit = _unit(order["name"], order["arguments"], clock(), sealing)
         return {"result": await (database.read(unit) if order["name"] in QUESTIONS else database.commit(unit))}
     except _REFUSED as error:
         return {"error": _why(error)}
@@ -110,29 +121,42 @@ async def _obey(line: bytes, database: Database, clock: Callable[[], int]) -> di
         return {"error": f"the server could not carry that out: {error}; its log says more"}
 
 
-def _unit(name: str, arguments: dict[str, Any], now: int) -> Callable[[Connection], Any]:
+def _unit(name: str, arguments: dict[str, Any], now: int, sealing: MakeSealing) -> Unit:
     known = QUESTIONS | ORDERS
     if name not in known:
         raise OrderError(f"this server does not know the order {name!r}; is it of the same version?")
-    return lambda connection: known[name](connection, now=now, **arguments)
+
+    def unit(connection: Connection) -> Any:
+        beside = {"sealing": sealing()} if name in SEALING else {}
+        return known[name](connection, now=now, **arguments, **beside)
+
+    return unit
 
 
 def _why(error: Exception) -> str:
     return error.why if isinstance(error, Refusal) else str(error)
 
 
-def ask(folder: Path, name: str, arguments: dict[str, Any], now: int, url: str = "") -> Any:
+def ask(
+    folder: Path,
+    name: str,
+    arguments: dict[str, Any],
+    now: int,
+    url: str = "",
+    sealing: MakeSealing = keyless,
+) -> Any:
     """Have an order carried out: on PostgreSQL by ourselves, else by the server if one runs.
 
     Raises `OrderError`, `InUseError`.
     """
+    unit = _unit(name, arguments, now, sealing)
     if url:
         with contextlib.closing(Database(folder, floor=0, url=url)) as database:
-            return _carry_out(database, name, arguments, now)
-    return _ask_beside(folder, name, arguments, now)
+            return _carry_out(database, unit)
+    return _ask_beside(folder, name, arguments, unit)
 
 
-def _ask_beside(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
+def _ask_beside(folder: Path, name: str, arguments: dict[str, Any], unit: Unit) -> Any:
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -140,7 +164,7 @@ def _ask_beside(folder: Path, name: str, arguments: dict[str, Any], now: int) ->
         except (FileNotFoundError, ConnectionError):
             pass
         try:
-            return _alone(folder, name, arguments, now)
+            return _alone(folder, unit)
         except InUseError:
             if time.monotonic() > deadline:
                 raise
@@ -161,13 +185,13 @@ def _ask_server(folder: Path, name: str, arguments: dict[str, Any]) -> Any:
     return answer["result"]
 
 
-def _alone(folder: Path, name: str, arguments: dict[str, Any], now: int) -> Any:
+def _alone(folder: Path, unit: Unit) -> Any:
     with lock(folder), contextlib.closing(Database(folder, floor=0)) as database:
-        return _carry_out(database, name, arguments, now)
+        return _carry_out(database, unit)
 
 
-def _carry_out(database: Database, name: str, arguments: dict[str, Any], now: int) -> Any:
+def _carry_out(database: Database, unit: Unit) -> Any:
     try:
-        return database.submit(_unit(name, arguments, now)).result()
+        return database.submit(unit).result()
     except _REFUSED as error:
         raise OrderError(_why(error)) from error

@@ -1,16 +1,25 @@
 """The command line: parse, call, print; exit codes 0, 1 and 2, and one clear line on stderr."""
 
+import contextlib
+import io
 import json
 import os
 import re
 import socket
+import stat
 import sys
 from dataclasses import fields
 
 import click
 import pytest
+from argon2 import PasswordHasher
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from postroad import cli, control, logs
+from postroad.database.engine import Database
+from postroad.database.schema import upstream_identity
+from postroad.oauth import accounts, passwords, service_accounts
 from postroad.settings import Settings
 from tests.running import running
 
@@ -61,21 +70,44 @@ def commands(group: click.Group, *words: str):
 COMMANDS = dict(commands(cli.cli))
 FLAGS = {
     ("token",): {"--scope", "-s", "--expires", "--json"},
+    ("credentials",): {"--scope", "-s", "--client", "--out", "--public-url"},
     ("backup",): set(),
     ("migrate",): set(),
-    ("account", "add"): {"--admin"},
+    ("account", "add"): {"--admin", "--password", "--password-stdin"},
+    ("account", "password"): {"--password-stdin"},
     ("account", "list"): {"--json"},
     ("account", "disable"): set(),
+    ("account", "enable"): set(),
+    ("account", "grants"): {"--json"},
+    ("account", "revoke"): {"--client"},
+    ("account", "unlink"): set(),
     ("account", "alias", "add"): set(),
     ("account", "alias", "remove"): set(),
+    ("client", "add"): {"--kind", "--redirect-uri", "--public", "--out", "--public-url"},
+    ("client", "list"): {"--json"},
+    ("client", "remove"): set(),
+    ("service-account", "add"): {"--scope", "-s", "--out", "--public-url"},
+    ("service-account", "list"): {"--json"},
+    ("service-account", "delegate"): {"--scope", "-s"},
+    ("service-account", "remove"): set(),
+    ("service-account", "key", "add"): {"--out", "--public-url"},
+    ("service-account", "key", "remove"): set(),
+    ("domain", "add"): {"--address", "--include", "--json", "--hostname", "--secret-key-file"},
+    ("domain", "list"): {"--json"},
+    ("domain", "check"): {"--address", "--include", "--json", "--hostname", "--dns"},
+    ("domain", "rotate"): {"--days", "--json", "--secret-key-file"},
+    ("domain", "remove"): set(),
     ("queue", "list"): {"--all", "--limit", "--json"},
     ("queue", "show"): {"--json"},
     ("queue", "retry"): {"--recipient", "--json"},
     ("queue", "hold"): {"--recipient", "--json"},
     ("queue", "release"): {"--recipient", "--json"},
     ("queue", "cancel"): {"--recipient", "--report", "--json"},
+    ("queue", "destinations"): {"--limit", "--json"},
+    ("queue", "suspend"): {"--json"},
+    ("queue", "resume"): {"--json"},
 }
-EVERY_SETTING = {f"--{one.name.replace('_', '-')}" for one in fields(Settings)}
+EVERY_SETTING = {f"--{one.name.replace('_', '-')}" for one in fields(Settings) if one.metadata["flag"]}
 
 
 def test_the_commands_are_known():
@@ -121,6 +153,15 @@ USAGE = {
     "no scope": (("token", "alice@example.test"), "Missing option '--scope' / '-s'; see"),
     "an unknown scope": (("token", "a@b.example", "-s", "gmail.sen"), "unknown scope 'gmail.sen'; known are "),
     "no address at all": (("account", "add", "eve"), "'eve': no @ in the address"),
+    "a client of another kind": (
+        ("client", "add", "CRM", "--kind", "native"),
+        "'native' is not one of 'installed'",
+    ),
+    "a service account without a file": (("service-account", "add", "robot"), "Missing option '--out'; see"),
+    "a client file that is none": (
+        ("credentials", "a@b.example", "-s", "gmail.send", "--client", "none.json", "--out", "x"),
+        "none.json is no client_secret.json: FileNotFoundError",
+    ),
     "no such folder": (("queue", "list", "--data", "none"), "data: there is no folder none"),
     "no time": (
         ("token", "a@b.example", "-s", "gmail.send", "--expires", "soon"),
@@ -128,10 +169,13 @@ USAGE = {
     ),
     "no number": (("queue", "list", "--limit", "x"), "'x' is not a valid integer"),
     "a number out of range": (("queue", "list", "--limit", "0"), "0 is not in the range 1<=x<=10000"),
-    "no relay": (("serve",), "relay: say where mail goes, as --relay smtp://host:port, or --relay capture"),
+    "no relay": (
+        ("serve",),
+        "relay: say where mail goes, as --relay mx, --relay smtp://host:port, or --relay capture",
+    ),
     "a relay of another kind": (
         ("serve", "--relay", "mx.example"),
-        "relay: 'mx.example' is neither capture nor smtp://host:port",
+        "relay: 'mx.example' is neither capture, mx, smtp://host:port nor smtps://host:port",
     ),
     "an address that is none": (("dev", "--listen", "x"), "listen: 'x' is not HOST:PORT"),
     "a certificate without a key": (("dev", "--tls-cert", "x"), "tls_cert, tls_key: give both or neither"),
@@ -177,6 +221,23 @@ REFUSED = {
         ("account", "add", "Alice@example.test"),
         "there is an account alice@example.test already",
     ),
+    "nobody to enable": (("account", "enable", "eve@example.test"), "there is no account eve@example.test"),
+    "nobody to revoke from": (("account", "revoke", "eve@example.test"), "there is no account eve@example.test"),
+    "nothing to revoke": (
+        ("account", "revoke", "alice@example.test", "--client", "1-a"),
+        "alice@example.test allows nothing to 1-a",
+    ),
+    "an unknown client": (("client", "remove", "1-a"), "there is no client 1-a"),
+    "a client for a server that never ran": (
+        ("client", "add", "CRM"),
+        "no server has run on this data yet: say with --public-url where clients will reach it",
+    ),
+    "a web client that goes nowhere": (
+        ("client", "add", "CRM", "--kind", "web", "--public-url", "https://mail.example.org"),
+        "a web client needs a redirect URI",
+    ),
+    "an unknown service account": (("service-account", "remove", "robot"), "there is no service account robot@"),
+    "a service account's bad name": (("service-account", "delegate", "Robot"), "'Robot' is no name: "),
     "nobody to disable": (("account", "disable", "eve@example.test"), "there is no account eve@example.test"),
     "an unknown entry": (("queue", "show", "1f"), "there is no queue entry 1f"),
     "nothing to hold": (("queue", "hold", "1f"), "cannot hold 1f: there is no such queue entry"),
@@ -246,6 +307,171 @@ def test_accounts_are_made_listed_and_disabled(here):
         ("bob@example.test", True, False),
     ]
     assert "administrator" in here("account", "list")
+
+
+URL = ("--public-url", "https://mail.example.org/")
+ROBOT = "robot@postroad.iam.gserviceaccount.com"
+SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
+
+
+def mode_of(file):
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_a_client_is_registered_listed_and_removed(here, tmp_path):
+    """Its file is Google's, with our addresses and its secret, which is told nowhere else."""
+    out = tmp_path / "client_secret.json"
+    said = here("client", "add", "My CRM", "--out", str(out), *URL)
+    ((kind, file),) = json.loads(out.read_text()).items()
+    assert (kind, mode_of(out)) == ("installed", 0o600)
+    assert said == f"registered the client {file['client_id']}; its client_secret.json: {out}\n"
+    assert file["redirect_uris"][0] == "http://localhost"
+    assert file["auth_uri"] == "https://mail.example.org/o/oauth2/auth"
+    assert file["token_uri"] == "https://mail.example.org/token"
+    listed = here("client", "list", "--json")
+    assert [one["client_id"] for one in json.loads(listed)] == [file["client_id"]]
+    assert file["client_secret"] not in listed
+    assert here("client", "remove", file["client_id"]) == f"removed the client {file['client_id']} (My CRM)\n"
+    assert json.loads(here("client", "list", "--json")) == []
+
+
+def test_a_client_of_the_web_is_printed(here):
+    """Without --out the file alone is on standard output; a public client's secret is empty."""
+    words = ("--kind", "web", "--redirect-uri", "https://crm.example.org/back", "--public")
+    file = json.loads(here("client", "add", "CRM", *words, *URL))["web"]
+    assert (file["redirect_uris"], file["client_secret"]) == (["https://crm.example.org/back"], "")
+
+
+def test_a_service_account_has_keys_and_delegated_scopes(here, tmp_path):
+    """Each key file holds a private key whose public half is known here; scopes are those named last."""
+    first, second = tmp_path / "1.json", tmp_path / "2.json"
+    said = here("service-account", "add", "robot", "--scope", "gmail.send", "--out", str(first), *URL)
+    assert said == f"made the service account {ROBOT}; its key: {first}\n"
+    here("service-account", "key", "add", ROBOT, "--out", str(second), *URL)
+    files = [json.loads(file.read_text()) for file in (first, second)]
+    assert {file["client_email"] for file in files} == {ROBOT}
+    assert files[0]["token_uri"] == "https://mail.example.org/token"
+    assert (mode_of(first), mode_of(second)) == (0o600, 0o600)
+    with contextlib.closing(Database(tmp_path, floor=0)) as database:
+        owner = database.submit(lambda connection: service_accounts.named(connection, ROBOT)).result()
+    kept = {key.key_id: key.pem for key in owner.keys}
+    for file in files:
+        public = load_pem_private_key(file["private_key"].encode(), None).public_key()
+        pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        assert kept[file["private_key_id"]] == pem
+    here("service-account", "key", "remove", "robot", files[0]["private_key_id"])
+    (listed,) = json.loads(here("service-account", "list", "--json"))
+    assert (listed["keys"], listed["scopes"]) == ([files[1]["private_key_id"]], [SEND_SCOPE])
+    said = here("service-account", "delegate", "robot", "-s", "openid", "-s", "email")
+    assert said == f"{ROBOT} may act for any account in email, openid\n"
+    assert here("service-account", "delegate", "robot") == f"{ROBOT} may act for nobody\n"
+    assert here("service-account", "remove", "robot") == f"removed the service account {ROBOT}\n"
+    assert here("service-account", "list").startswith("There is no service account")
+
+
+def test_credentials_are_a_consent_until_it_is_revoked(here, tmp_path):
+    """What `credentials` writes is listed as a grant, of its own client or a given one, and ends by revoke."""
+    client, own, given = (tmp_path / name for name in ("client.json", "own.json", "given.json"))
+    here("client", "add", "CRM", "--out", str(client), *URL)
+    words = ("credentials", "alice@example.test", "--scope", "gmail.send")
+    here(*words, "--out", str(own), *URL)
+    here(*words, "--client", str(client), "--out", str(given), *URL)
+    crm = json.loads(client.read_text())["installed"]
+    files = [json.loads(file.read_text()) for file in (own, given)]
+    assert {file["type"] for file in files} == {"authorized_user"}
+    assert [file["account"] for file in files] == ["alice@example.test"] * 2
+    assert (files[1]["client_id"], files[1]["client_secret"]) == (crm["client_id"], crm["client_secret"])
+    assert files[0]["client_id"] != crm["client_id"]
+    assert mode_of(own) == 0o600
+    grants = json.loads(here("account", "grants", "alice@example.test", "--json"))
+    assert [(one["client_id"], one["name"], one["scopes"]) for one in grants] == [
+        (files[1]["client_id"], "CRM", [SEND_SCOPE]),
+        (files[0]["client_id"], "Credentials of alice@example.test", [SEND_SCOPE]),
+    ]
+    said = here("account", "revoke", "alice@example.test", "--client", crm["client_id"])
+    assert said == f"revoked for alice@example.test: {crm['client_id']}\n"
+    assert here("account", "revoke", "alice@example.test").endswith("; its tokens have ended\n")
+    assert here("account", "grants", "alice@example.test") == "No client has a consent.\n"
+
+
+def test_the_database_holds_no_secret(here, tmp_path):
+    """What commands tell once, tokens and the private half of a key too, is not in the files of the database."""
+    client = json.loads(here("client", "add", "CRM", *URL))["installed"]
+    user = json.loads(here("credentials", "alice@example.test", "-s", "gmail.send", "--out", "-", *URL))
+    key_file = json.loads(here("service-account", "add", "robot", "--out", "-", *URL))
+    token = here("token", "alice@example.test", "-s", "gmail.send").strip()
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("postroad.sqlite3*"))
+    assert client["client_id"].encode() in kept
+    _, *lines, _ = key_file["private_key"].splitlines()
+    for secret in (client["client_secret"], user["client_secret"], user["refresh_token"], token, *lines):
+        assert secret.encode() not in kept
+
+
+def test_a_secret_is_not_made_for_a_place_that_cannot_hold_it(here, postroad, tmp_path):
+    """A file that is there is neither overwritten nor a reason to make anything; what fails leaves no file."""
+    out, data = tmp_path / "there.json", ("--data", str(tmp_path))
+    out.write_text("precious")
+    code, _, err = postroad("client", "add", "CRM", "--out", str(out), *URL, *data)
+    assert (code, err) == (1, f"postroad: [Errno 17] File exists: '{out}'\n")
+    assert out.read_text() == "precious"
+    code, _, _ = postroad("service-account", "add", "Robot", "--out", str(tmp_path / "new.json"), *URL, *data)
+    assert code == 1
+    assert not (tmp_path / "new.json").exists()
+    assert json.loads(here("client", "list", "--json")) == []
+
+
+def test_a_secret_that_is_not_the_clients_is_refused(here, postroad, tmp_path):
+    """A file whose client has another secret, or is unknown, gives no credentials."""
+    client = tmp_path / "client.json"
+    here("client", "add", "CRM", "--out", str(client), *URL)
+    file = json.loads(client.read_text())["installed"]
+    words = ("credentials", "alice@example.test", "-s", "gmail.send", "--client", str(client), "--out", "-", *URL)
+    for wrong, why in (
+        ({"client_secret": "GOCSPX-x"}, "the secret in the file is not that of the client"),
+        ({"client_id": "1-a"}, "there is no client 1-a"),
+    ):
+        client.write_text(json.dumps({"installed": file | wrong}))
+        code, out, err = postroad(*words, "--data", str(tmp_path))
+        assert (code, out) == (1, "")
+        assert err.startswith(f"postroad: {why}")
+
+
+def test_a_password_comes_from_standard_input_or_a_prompt(here, postroad, tmp_path, monkeypatch):
+    """A line of standard input is the password; a prompt asks twice; a weak one is refused and nothing is made."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse\nanother line"))
+    here("account", "add", "bob@example.test", "--password-stdin")
+    asked = ["account", "password", "alice@example.test", "--data", str(tmp_path)]
+    prompted = CliRunner().invoke(cli.cli, asked, input="battery staple\nbattery staple\n")
+    assert prompted.output.endswith("set the password of alice@example.test\n")
+    assert "battery" not in prompted.output
+    with contextlib.closing(Database(tmp_path, floor=0)) as database:
+        for address, password in (("bob@example.test", "correct horse"), ("alice@example.test", "battery staple")):
+            owner = database.submit(lambda connection, key=address: accounts.find(connection, key)).result()
+            kept = database.submit(lambda connection, n=owner.account_id: passwords.of(connection, n)).result()
+            assert PasswordHasher().verify(kept, password)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    refused = postroad("account", "add", "carol@example.test", "--password-stdin", "--data", str(tmp_path))
+    assert refused == (1, "", "postroad: a password has at least 8 characters\n")
+    assert "carol" not in here("account", "list")
+
+
+def test_an_identity_at_the_provider_can_be_forgotten(here, tmp_path):
+    """Afterwards somebody else who has that address there may sign in."""
+    with contextlib.closing(Database(tmp_path, floor=0)) as database:
+        identity = {"issuer": "https://id.test", "subject": "7", "account_id": 1, "created_at": 0}
+        database.submit(
+            lambda connection: connection.execute(upstream_identity.insert().values(identity))
+        ).result()
+    told = "forgot {} of alice@example.test's identities at the provider\n"
+    assert here("account", "unlink", "alice@example.test") == told.format(1)
+    assert here("account", "unlink", "alice@example.test") == told.format(0)
+
+
+def test_a_disabled_account_can_be_enabled(here):
+    """What was disabled is active again."""
+    here("account", "disable", "alice@example.test")
+    assert here("account", "enable", "alice@example.test") == "enabled the account alice@example.test\n"
+    assert [one["disabled"] for one in json.loads(here("account", "list", "--json"))] == [False]
 
 
 def test_an_empty_queue_is_an_empty_list(here):

@@ -1,6 +1,7 @@
 """Orders of the command line: through the running server's socket, or alone under the lock."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -13,8 +14,11 @@ import pytest
 from postroad import control
 from postroad.control import InUseError
 from postroad.database.engine import Database
+from postroad.domains import register
 from postroad.oauth import accounts
 from postroad.orders import ORDERS, QUESTIONS, OrderError
+from postroad.orders.domains import fresh_keys
+from postroad.sealing import Sealing
 from tests.test_cli import COMMANDS
 
 NOW = 1_790_000_000_000
@@ -22,10 +26,10 @@ ALICE = {"address": "alice@example.test", "administrator": False}
 
 
 @contextlib.asynccontextmanager
-async def serving(folder):
+async def serving(folder, sealing=control.keyless):
     """A server's half: lock, database, socket."""
     with control.lock(folder), contextlib.closing(Database(folder, floor=0)) as database:
-        async with control.listening(folder, database, lambda: NOW):
+        async with control.listening(folder, database, lambda: NOW, sealing):
             yield database
 
 
@@ -153,6 +157,8 @@ REFUSED = {
         {"address": "alice@example.test", "scope": ["gmail.send"], "seconds": 0},
         "a token lives between 1 and ",
     ),
+    "no sending domain": ("domain remove", {"domain": "no.test"}, "no.test is no sending domain here; "),
+    "what seals, and no key": ("domain add", {"domain": "a.test", "fresh": {}}, "this order needs the key"),
     "an unknown entry": ("queue show", {"queue_id": "1f"}, "there is no queue entry 1f"),
     "an entry that is none": ("queue show", {"queue_id": "x"}, "there is no queue entry x"),
     "an unknown order": (
@@ -178,6 +184,22 @@ def test_a_refused_order_says_why(tmp_path, name, arguments, text):
 
     assert str(alone.value).startswith(text)
     assert asyncio.run(beside()) == str(alone.value)
+
+
+def test_what_is_ordered_of_a_server_is_sealed_with_its_key(tmp_path):
+    """The keys of a domain are made where they are ordered, sealed where the server is, and open there."""
+    sealing, fresh = Sealing(b"k" * 32), fresh_keys()
+
+    async def both():
+        async with serving(tmp_path, lambda: sealing) as database:
+            await ask(tmp_path, "domain add", {"domain": "a.test", "fresh": fresh})
+            return await database.read(lambda connection: register.signing(connection, "a.test", NOW))
+
+    slow, quick = asyncio.run(both())
+    assert [key.opened(sealing).algorithm for key in (slow, quick)] == ["rsa-sha256", "ed25519-sha256"]
+    assert base64.b64decode(fresh["ed25519"]["private"]) == sealing.open(
+        quick.private_key, f"DKIM key {quick.selector}._domainkey.a.test"
+    )
 
 
 def test_an_order_of_another_version_is_answered(tmp_path, capsys):

@@ -208,15 +208,116 @@ def test_a_moment_is_in_utc():
 
 
 def test_a_server_says_where_it_is(capsys):
-    """The first line of a server has its address; the sandbox adds how to get a token."""
-    output.ready(Settings(relay="smtp://mx.example", data="/d"), "http://127.0.0.1:1", sandbox=False)
+    """The first line of a server has its address; the sandbox adds how to get a token, and its files."""
+    output.ready(Settings(relay="smtp://mx.example", data="/d"), "http://127.0.0.1:1", sandbox=())
     assert capsys.readouterr().out.splitlines() == [
         "Postroad serves the Gmail API on http://127.0.0.1:1; mail is relayed to smtp://mx.example. Data: /d",
         "Ctrl-C stops.",
     ]
-    output.ready(Settings(relay="capture", data="/my d"), "http://127.0.0.1:1", sandbox=True)
+    output.ready(Settings(relay="capture", data="/my d"), "http://127.0.0.1:1", sandbox=("a.json", "b.json"))
     assert capsys.readouterr().out.splitlines() == [
         "Postroad serves the Gmail API on http://127.0.0.1:1; mail is captured in mailboxes here. Data: /my d",
         "A token:  postroad token alice@example.test --scope gmail.send --data '/my d'",
+        "Google's files for alice@example.test, in '/my d': a.json, b.json",
         "Ctrl-C stops.",
     ]
+
+
+CLIENT = {
+    "client_id": "1-a.apps.googleusercontent.com",
+    "kind": "installed",
+    "name": "[red]CRM",
+    "public": False,
+    "redirect_uris": ["http://localhost", "http://127.0.0.1"],
+    "created_at": NOW,
+}
+SERVICE_ACCOUNT = {
+    "address": "robot@postroad.iam.gserviceaccount.com",
+    "client_id": "2",
+    "disabled": False,
+    "scopes": ["openid", "https://www.googleapis.com/auth/gmail.send"],
+    "keys": ["a1", "b2"],
+}
+CONSENT = {
+    "client_id": "1-a.apps.googleusercontent.com",
+    "name": "CRM",
+    "scopes": ["openid"],
+    "created_at": NOW,
+    "changed_at": NOW + 60_000,
+}
+TABLES = {
+    "clients": (
+        output.clients,
+        [CLIENT, CLIENT | {"public": True, "redirect_uris": []}],
+        [
+            "1-a.apps.googleusercontent.com",
+            "name [red]CRM",
+            "kind installed",
+            "since 2026-09-21 14:13:20",
+            "redirect URIs http://localhost",
+            "http://127.0.0.1",
+            "",
+            "1-a.apps.googleusercontent.com",
+            "name [red]CRM",
+            "kind installed, public",
+            "since 2026-09-21 14:13:20",
+            "redirect URIs",
+            "",
+        ],
+    ),
+    "service accounts": (
+        output.service_accounts,
+        [SERVICE_ACCOUNT, SERVICE_ACCOUNT | {"disabled": True, "scopes": [], "keys": []}],
+        [
+            "robot@postroad.iam.gserviceaccount.com",
+            "state active",
+            "acts for any account in openid",
+            "gmail.send",
+            "keys a1",
+            "b2",
+            "",
+            "robot@postroad.iam.gserviceaccount.com",
+            "state disabled",
+            "acts for any account in nothing",
+            "keys none",
+            "",
+        ],
+    ),
+    "grants": (
+        output.grants,
+        [CONSENT],
+        [
+            "1-a.apps.googleusercontent.com",
+            "name CRM",
+            "scopes openid",
+            "since 2026-09-21 14:13:20",
+            "changed 2026-09-21 14:14:20",
+            "",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("show", "found", "lines"), TABLES.values(), ids=TABLES)
+def test_what_may_act_is_told_entry_by_entry(capsys, show, found, lines):
+    """Clients, service accounts and consents for people, JSON for scripts, one line if there are none."""
+    show(found, as_json=False)
+    assert rows(capsys) == lines
+    show(found, as_json=True)
+    assert json.loads(capsys.readouterr().out) == found
+    show([], as_json=False)
+    assert len(rows(capsys)) == 1
+
+
+def test_destinations_are_a_line_each_with_the_reason_below(capsys, monkeypatch):
+    """Names are whole, as they are copied into commands; why one could not be reached is told after the table."""
+    monkeypatch.setenv("COLUMNS", "80")
+    reply = {"code": 451, "status": "4.4.1", "text": "connection refused"}
+    one = {"destination": "department.of.some.example.edu", "waiting": 1200, "in_flight": 0}
+    closed = one | {"state": "closed", "failures": 9, "next_try": 1_790_000_000_000, "reply": reply}
+    output.destinations([closed], as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == [one["destination"], "closed", "(9)", "1200", "0", "2026-09-21", "14:13:20"]
+    assert lines[3].startswith(f"{one['destination']} could not be reached: 451 4.4.1 ")
+    output.commanded("suspended", {"destination": "b.test", "waiting": 1}, as_json=False)
+    assert capsys.readouterr().out == "suspended b.test; 1 recipient waiting for it\n"
