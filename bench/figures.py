@@ -66,9 +66,9 @@ def middle(found: Mapping[str, list[float]]) -> dict[str, float]:
 
 def table(rows: list[Row]) -> Iterator[str]:
     """The rows for a person."""
-    yield f"{'':46} {'Postroad on':>19} {'':>12} {'other':>12} {'ratio':>7}"
+    yield f"{'':48} {'Postroad on':>19} {'':>12} {'other':>12} {'ratio':>7}"
     for row in rows:
         other = "" if row.other is None else f"{row.other:,.2f}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         name = f"{row.name} ({row.unit})"
-        yield f"{name:46} {row.engine:>19} {row.postroad:>12,.2f} {other:>12} {ratio:>7}  {row.versus}"
+        yield f"{name:48} {row.engine:>19} {row.postroad:>12,.2f} {other:>12} {ratio:>7}  {row.versus}"

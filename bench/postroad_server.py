@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.foreign import cpu_seconds, cpu_seconds_in
 from bench.load import Script, Sender, http_script
+from postroad.mail.address import domain_of
 from tests.running import SEND, Server, running
 from tests.torture.cluster import Cluster
 
@@ -92,10 +93,12 @@ def _peak_memory(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def running_postroad(folder: Path, relay_port: int, engine: Engine, *flags: str) -> Iterator[Postroad]:
+def running_postroad(
+    folder: Path, relay_port: int, engine: Engine, *flags: str, signed: bool = False
+) -> Iterator[Postroad]:
     """`postroad serve` as an operator would start it, relaying to that port, with `flags` beside.
 
-    A new folder gets its account; one that is there has it.
+    A new folder gets its account, and keys to sign its mail if it is to be `signed`; one that is there has them.
     """
     new = not folder.exists()
     flags = ("--relay", f"smtp://127.0.0.1:{relay_port}", "--hostname", "postroad.test", *flags)
@@ -106,4 +109,6 @@ def running_postroad(folder: Path, relay_port: int, engine: Engine, *flags: str)
         nodes = tuple(stack.enter_context(running(one, *flags, command="serve")) for one in folders)
         if new:
             nodes[0].command("account", "add", AUTHOR)
+        if new and signed:
+            nodes[0].command("domain", "add", domain_of(AUTHOR))
         yield Postroad(engine, nodes, nodes[0].token(AUTHOR))

@@ -51,12 +51,16 @@ class Field:
     tell: Callable[[str], None]
 
     @contextmanager
-    def running(self, section: str, relay_port: int, *flags: str) -> Iterator[dict[str, Postroad]]:
-        """A Postroad on each engine, by the engine's name."""
+    def running(
+        self, section: str, relay_port: int, *flags: str, signed: bool = False
+    ) -> Iterator[dict[str, Postroad]]:
+        """A Postroad on each engine, by the engine's name; `signed`: it signs what it relays."""
         with ExitStack() as stack:
             yield {
                 engine.name: stack.enter_context(
-                    running_postroad(self.folder / f"{section}-{engine.word}", relay_port, engine, *flags)
+                    running_postroad(
+                        self.folder / f"{section}-{engine.word}", relay_port, engine, *flags, signed=signed
+                    )
                 )
                 for engine in self.engines
             }
@@ -166,14 +170,23 @@ def _latencies(
 
 def relay(field: Field) -> Iterator[Row]:
     """(b) From the first request until smtp-sink has taken the last message."""
+    yield from _relayed(field, "end to end", signed=False)
+
+
+def sign(field: Field) -> Iterator[Row]:
+    """(b) The same with DKIM, by RSA-2048 and Ed25519, beside a Postfix that does not sign."""
+    yield from _relayed(field, "end to end, signed", signed=True)
+
+
+def _relayed(field: Field, what: str, *, signed: bool) -> Iterator[Row]:
     content, messages = message(), field.extent.relayed
     file = field.file_of(content)
 
     def through_postfix(count: int) -> None:
         smtp_source(field.postfix.relaying, file, count, AUTHOR, RECIPIENT)
 
-    field.tell("(b) end to end, to smtp-sink")
-    with field.running("relay", field.sink.port) as postroads:
+    field.tell(f"(b) {what}, to smtp-sink")
+    with field.running("sign" if signed else "relay", field.sink.port, signed=signed) as postroads:
         senders: dict[str, tuple[Callable[[int], object], Callable[[], float]]] = {
             name: (postroad.sender(content, CONNECTIONS).send, postroad.cpu_seconds)
             for name, postroad in postroads.items()
@@ -187,9 +200,9 @@ def relay(field: Field) -> Iterator[Row]:
         for send, _ in senders.values():
             field.sink.seconds_until(CONNECTIONS * 2, partial(send, CONNECTIONS * 2))
         found = interleaved(field.extent.rounds, sides, field.tell)
-    yield from _beside("end to end", "messages/s", found, (SAME_SINK,), postroads)
+    yield from _beside(what, "messages/s", found, (SAME_SINK,), postroads)
     yield from _beside(
-        "processor time, end to end", "us/message", costs, (SAME_SINK,), postroads, more_is_better=False
+        f"processor time, {what}", "us/message", costs, (SAME_SINK,), postroads, more_is_better=False
     )
 
 

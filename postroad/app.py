@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import time
@@ -16,30 +17,34 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from sqlalchemy import Connection
 
-from postroad import control, machine, maillog
+from postroad import control, machine, maillog, outgoing
 from postroad.database import facts
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.domains.signing import Signer
 from postroad.mail.envelope import LOCAL
 from postroad.mail.outcome import Attempt
 from postroad.mail.reply import Reply
 from postroad.mailbox.delivery import DISABLED, NO_MAILBOX, LocalDelivery
-from postroad.oauth import accounts
+from postroad.oauth import accounts, assertions
 from postroad.oauth.tokens import Tokens
+from postroad.oauth.upstream import is_safe
+from postroad.outgoing import Outgoing
 from postroad.queue import store
 from postroad.queue.runner import Runner
 from postroad.queue.shaping import Limits
-from postroad.relay.attempt import Relay
-from postroad.relay.route import NextHop
-from postroad.relay.security import opportunistic
-from postroad.relay.sessions import Sessions
 from postroad.retention import Pruner
-from postroad.settings import Settings
+from postroad.sandbox import prepare
+from postroad.sealing import Sealing, key_of
+from postroad.settings import SettingError, Settings
 from postroad.submission import Policy, Route, Submission
 from postroad.web.addresses import Addresses
 from postroad.web.asgi import Face
 from postroad.web.body_memory import BodyMemory, sharing
 from postroad.web.exposition import Exposition
+from postroad.web.oauth.context import OAuthContext
+from postroad.web.oauth.provider import Provider
+from postroad.web.proxies import Proxies
 from postroad.web.quotas import Quotas
 
 # The head of a request must be complete within this time (hardening.md 2H, H5).
@@ -50,9 +55,11 @@ PROXIED_HEAD_TIMEOUT_MS = 75_000
 TIDY_SECONDS = 5.0
 # New objects between two looks for cycles: about 50 messages' worth; Python's own figure is less than a message's.
 OBJECTS_PER_COLLECTION = 10_000
-# Mail transactions that one node may have beside those with a next hop at its cap.
+# Sessions that one node may have beside those with a next hop at its cap.
 SPARE_SLOTS = 12
-SANDBOX_ACCOUNTS = {"alice@example.test": True, "bob@example.test": False, "carol@example.test": False}
+# Of the file descriptors of a process, sessions may have this part: the others are for who submits mail.
+DESCRIPTORS_PER_SESSION = 4
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def clock() -> int:
@@ -78,13 +85,15 @@ async def serve(settings: Settings, *, sandbox: bool, ready: Callable[[str], Non
 async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: Callable[[str], None]) -> None:
     """Start in order: queue, commands, HTTP; stop in the order of `_stop`."""
     address = free_address(*settings.listen_address)
+    sealing = sealing_of(settings)
+    await database.commit(lambda connection: sealing.refuse_other(_proof(connection, sealing)))
     if sandbox:
-        await database.commit(_sandbox_accounts)
-    house = _house(settings, database, _url(settings, address))
+        await prepare(database, settings.folder, _url(settings, address), clock)
+    house = _house(settings, database, _url(settings, address), sealing, sandbox=sandbox)
     await database.commit(lambda connection: _recover(connection, house, alone=database.alone))
-    async with _hearing(settings, database, house):
+    async with _hearing(settings, database, house, sealing):
         running = asyncio.create_task(house.runner.run() if settings.role != "web" else _nothing())
-        tidying = asyncio.create_task(_tidy(house.sessions))
+        tidying = asyncio.create_task(_tidy(house.outgoing))
         pruning = asyncio.create_task(house.pruner.run())
         watching = asyncio.create_task(machine.watch(clock))
         server = _server(settings, address, house.face)
@@ -94,6 +103,7 @@ async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: 
         told = _heed_signals()
         ready(_url(settings, address))
         await _until_told(told, serving)
+        _heed_no_more()
         tidying.cancel()
         pruning.cancel()
         watching.cancel()
@@ -101,10 +111,12 @@ async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: 
 
 
 @contextlib.asynccontextmanager
-async def _hearing(settings: Settings, database: Database, house: "_House") -> AsyncIterator[None]:
+async def _hearing(
+    settings: Settings, database: Database, house: "_House", sealing: Sealing
+) -> AsyncIterator[None]:
     """Hear of orders where this process has the database alone, of new mail where others put it there."""
     if database.alone:
-        async with control.listening(settings.folder, database, clock):
+        async with control.listening(settings.folder, database, clock, lambda: sealing):
             yield
         return
     loop = asyncio.get_running_loop()
@@ -133,48 +145,63 @@ class _House:
 
     relay: str
     runner: Runner
-    sessions: Sessions | None
+    outgoing: Outgoing | None
     face: Face
     pruner: Pruner
 
 
-def _house(settings: Settings, database: Database, url: str) -> _House:
+def _house(settings: Settings, database: Database, url: str, sealing: Sealing, *, sandbox: bool) -> _House:
     identifiers = Identifiers()
-    hop = NextHop(*settings.smart_host) if settings.smart_host else None
-    sessions = Sessions(hop, settings.hostname, settings.relay_sessions, opportunistic()) if hop else None
-    local = LocalDelivery(database, identifiers, _anyone if hop is None else _accounts_only, clock)
+    way_out = outgoing.of(settings, Signer(database, sealing, clock).signed, database, clock)
+    local = LocalDelivery(database, identifiers, _accounts_only if way_out else _anyone, clock)
     runner = Runner(
         database,
         identifiers,
-        _attempts(local.attempt, Relay(sessions).attempt if sessions else None),
+        _attempts(local.attempt, way_out),
         settings.hostname,
         clock,
-        Limits(each=settings.relay_sessions, node=settings.relay_sessions + SPARE_SLOTS),
+        Limits(each=settings.relay_sessions, node=_node_sessions(settings)),
     )
     directory = accounts.Directory(database)
-    submission = Submission(database, identifiers, _policy(settings), _route(directory, hop), runner.wake)
+    submission = Submission(database, identifiers, _policy(settings), _route(directory, way_out), runner.wake)
     exposition = Exposition(database, clock, settings.metrics_token, loopback=not settings.behind_proxy)
-    takes_mail = settings.role != "relay"
+    tokens = _tokens(database, url, settings.universe_domain)
+    addresses = Addresses(url, settings.host_names, "https" if settings.behind_proxy else _scheme(settings))
     face = Face(
         database,
-        Tokens(database),
+        tokens,
         submission,
         clock,
         exposition,
-        Addresses(url, settings.host_names, _scheme(settings)),
+        addresses,
         Quotas(settings.user_quota, settings.project_quota),
-        takes_mail=takes_mail,
+        OAuthContext(database, clock, tokens, addresses, sealing, sandbox, upstream=_provider(settings)),
+        Proxies(settings.proxies),
+        takes_mail=settings.role != "relay",
         token_in_query=settings.token_in_query,
     )
     pruner = Pruner(database, settings.keep_settled_days, settings.keep_messages_days, clock)
-    return _House(settings.relay, runner, sessions, face, pruner)
+    return _House(settings.relay, runner, way_out, face, pruner)
 
 
-def _attempts(local: Attempt, relay: Attempt | None) -> Callable[[str], Attempt]:
+def _node_sessions(settings: Settings) -> int:
+    """As many as asked for, more than with one next hop, and no more than there are descriptors for."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    asked = max(settings.node_sessions, settings.relay_sessions + SPARE_SLOTS)
+    return asked if descriptors == resource.RLIM_INFINITY else min(asked, descriptors // DESCRIPTORS_PER_SESSION)
+
+
+def _tokens(database: Database, url: str, universe: str) -> Tokens:
+    """Issued ones, and those that service accounts sign for this server or for Google's API, in any universe."""
+    audiences = frozenset((assertions.GOOGLES_API, f"{url}/", f"https://gmail.{universe or 'googleapis.com'}/"))
+    return Tokens(database, lambda connection, text, now: assertions.self_signed(connection, text, audiences, now))
+
+
+def _attempts(local: Attempt, way_out: Outgoing | None) -> Callable[[str], Attempt]:
     """Which attempt serves which destination."""
 
     def attempt_for(destination: str) -> Attempt:
-        return local if destination == LOCAL or relay is None else relay
+        return local if destination == LOCAL or way_out is None else way_out.attempt_for(destination)
 
     return attempt_for
 
@@ -189,17 +216,21 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _route(directory: accounts.Directory, hop: NextHop | None) -> Route:
-    """Accounts are local, all others go to the next hop; captured mail is local, whoever receives it."""
+def _route(directory: accounts.Directory, way_out: Outgoing | None) -> Route:
+    """Accounts are local, all others go out; captured mail is local, whoever receives it."""
 
     async def capture(_forward_paths: list[str]) -> Callable[[str], str]:
         return lambda _: LOCAL
 
-    async def to_next_hop(forward_paths: list[str]) -> Callable[[str], str]:
-        local = await directory.among(forward_paths)
-        return lambda path: LOCAL if path in local else str(hop)
+    if way_out is None:
+        return capture
+    destination = way_out.destination
 
-    return to_next_hop if hop else capture
+    async def out(forward_paths: list[str]) -> Callable[[str], str]:
+        local = await directory.among(forward_paths)
+        return lambda path: LOCAL if path in local else destination(path)
+
+    return out
 
 
 def _anyone(connection: Connection, address: str, now: int) -> int | Reply:
@@ -214,10 +245,23 @@ def _accounts_only(connection: Connection, address: str, _now: int) -> int | Rep
     return DISABLED if found.disabled else found.account_id
 
 
-def _sandbox_accounts(connection: Connection) -> None:
-    for address, administrator in SANDBOX_ACCOUNTS.items():
-        if accounts.find(connection, address) is None:
-            accounts.add(connection, address, administrator=administrator, now=clock())
+def sealing_of(settings: Settings) -> Sealing:
+    """The key that the settings name. Raises `SecretKeyError`."""
+    given, file = settings.secret_key, settings.secret_key_file
+    return Sealing(key_of(settings.folder, text=given, file=file, shared=bool(settings.database)))
+
+
+def _provider(settings: Settings) -> Provider | None:
+    if not settings.oidc_issuer:
+        return None
+    if not is_safe(settings.oidc_issuer):
+        raise SettingError(f"oidc_issuer: {settings.oidc_issuer!r} is not https://HOST")
+    return Provider(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
+
+
+def _proof(connection: Connection, sealing: Sealing) -> str:
+    """That of the key under which this database began."""
+    return facts.keep(connection, facts.SEALING_PROOF, sealing.proof())
 
 
 def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
@@ -225,12 +269,13 @@ def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
     if alone:
         store.release_all(connection, clock())
     facts.write(connection, facts.HOSTNAME, house.runner.hostname)
+    facts.write(connection, facts.PUBLIC_URL, house.face.addresses.public_url)
     if facts.read(connection, facts.RELAY) == house.relay:
         return
     owners = (account for account in accounts.everyone(connection) if not account.captured)
     local = {address for owner in owners for address in owner.addresses}
-    hop = str(house.sessions.hop) if house.sessions else LOCAL
-    store.reroute(connection, lambda path: LOCAL if path.lower() in local else hop, clock())
+    elsewhere = house.outgoing.destination if house.outgoing else lambda _: LOCAL
+    store.reroute(connection, lambda path: LOCAL if path.lower() in local else elsewhere(path), clock())
     facts.write(connection, facts.RELAY, house.relay)
 
 
@@ -282,9 +327,15 @@ def _heed_signals() -> asyncio.Event:
     """Set by SIGTERM or SIGINT; heeded before anybody is told that we are ready, so that no stop is rough."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(told.set))
     return told
+
+
+def _heed_no_more() -> None:
+    """We stop already. Not by the loop, which gives signals their usual meaning back when it closes."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def _until_told(told: asyncio.Event, serving: asyncio.Task[Any]) -> None:
@@ -306,11 +357,11 @@ async def _stop(
     maillog.stopping("end mail transactions")
     await house.runner.stop(seconds)
     await running
-    if house.sessions:
-        await house.sessions.close()
+    if house.outgoing:
+        await house.outgoing.sessions.close()
 
 
-async def _tidy(sessions: Sessions | None) -> None:
-    while sessions:
+async def _tidy(way_out: Outgoing | None) -> None:
+    while way_out:
         await asyncio.sleep(TIDY_SECONDS)
-        await sessions.tidy()
+        await way_out.sessions.tidy()

@@ -31,6 +31,22 @@ def refused(refusal: Refusal, path: str) -> None:
     _log.info("refused", why=refusal.why, answer=type(refusal).__name__, path=path)
 
 
+def denied(error: str, why: str, path: str) -> None:
+    """A request for tokens, or to sign in, was answered with an error of OAuth; `why` names the cause."""
+    metrics.REFUSED_REQUESTS.labels(error).inc()
+    _log.info("denied", why=why, answer=error, path=path)
+
+
+def signed_in(account: str, peer: str) -> None:
+    """Somebody at that network address is `account` now."""
+    _log.info("signed in", account=account, peer=peer)
+
+
+def consented(account: str, client_id: str, scopes: str) -> None:
+    """`account` lets a client act within these scopes."""
+    _log.info("consented", account=account, client_id=client_id, scopes=scopes)
+
+
 def attempted(queue_id: int, recipient: str | None, state: str, reply: Reply) -> None:
     """A recipient was tried: `state` is relayed, failed, or queued for another try.
 
@@ -45,6 +61,33 @@ def attempted(queue_id: int, recipient: str | None, state: str, reply: Reply) ->
 def tried(seconds: float) -> None:
     """An attempt has ended, after so many seconds; its recipients follow."""
     metrics.ATTEMPT_SECONDS.observe(seconds)
+
+
+def secured(queue_id: int, host: str, tls: str | None, assurance: str) -> None:
+    """A next hop took a message: over which version of TLS, and what was known of who took it.
+
+    `assurance` is dane, certificate, encrypted (by a certificate that nobody looked at) or plaintext.
+    """
+    metrics.SECURED_MESSAGES.labels(assurance).inc()
+    _log.info("secured", queue_id=_hex(queue_id), host=host, tls=tls, assurance=assurance)
+
+
+def login_failed(host: str, cause: str) -> None:
+    """A smart host did not let us in, or was told nothing; its mail waits until the operator has mended that."""
+    _log.error("login failed", host=host, cause=cause)
+
+
+def session(host: str, policy: str, result: str, cause: str = "") -> None:
+    """A session was secured as a policy demands, or not; policy and result in the words of RFC 8460."""
+    metrics.TLS_SESSIONS.labels(policy, result).inc()
+    if cause:
+        _log.info("not secured", host=host, policy=policy, result=result, cause=cause)
+
+
+def policy_missed(domain: str, result: str, cause: str) -> None:
+    """An MTA-STS policy that a domain announces could not be had."""
+    metrics.TLS_SESSIONS.labels("sts", result).inc()
+    _log.info("no policy", domain=domain, result=result, cause=cause)
 
 
 def reported(queue_id: int, about: str) -> None:

@@ -47,6 +47,8 @@ REFUSED_REQUESTS = _counter("refused_requests", "Requests refused, by the kind o
 TRIED_RECIPIENTS = _counter("tried_recipients", "Recipients tried: relayed, delayed or failed.", "outcome")
 ATTEMPT_SECONDS = _histogram("attempt_seconds", "From claim to outcome of one attempt.", _ATTEMPT_BUCKETS)
 REPORTS = _counter("reports", "Reports queued for authors, about failed or delayed recipients.", "about")
+SECURED_MESSAGES = _counter("secured_messages", "Messages that next hops took, by how secured.", "assurance")
+TLS_SESSIONS = _counter("tls_sessions", "Sessions with next hops, and policies looked for.", "policy", "result")
 LOST_LEASES = _counter("lost_leases", "Attempts that took longer than their lease.")
 FAULTS = _counter("faults", "Failures of Postroad itself; the log has each.")
 MACHINE_FAULTS = _counter("machine_faults", "Faults of the machine: its clock, pauses, descriptors.", "what")
@@ -57,6 +59,10 @@ for _fault in ("clock", "pause", "descriptors"):
     MACHINE_FAULTS.labels(_fault)
 for _outcome in ("relayed", "delayed", "failed"):
     TRIED_RECIPIENTS.labels(_outcome)
+for _assurance in ("dane", "certificate", "encrypted", "plaintext"):
+    SECURED_MESSAGES.labels(_assurance)
+for _policy in ("tlsa", "sts", "no-policy-found"):
+    TLS_SESSIONS.labels(_policy, "success")
 for _about in ("failed", "delayed"):
     REPORTS.labels(_about)
 

@@ -6,12 +6,14 @@ It never names a secret. How a refusal looks on the wire is a table in `web/erro
     Refusal
     ├── SystemParameterInvalid, CallbackInvalid, TooManyParameters  before anything else
     ├── CredentialMissing, CredentialInvalid, KeyIsNoCredential     who are you?
-    ├── ScopeInsufficient, MetadataOnly, DelegationDenied           you may not
+    ├── ScopeInsufficient, MetadataOnly, MetadataSearch, DelegationDenied   you may not
+    │   MailboxMissing
     ├── FormatUnsupported, FormatInvalid, MaskInvalid               how to answer
     ├── RawMissing, BadJSON, FieldsInvalid                          the request
-    ├── IdInvalid, MaxResultsInvalid, NotFound, NotServed           what it asks for
+    ├── IdInvalid, AttachmentInvalid, MaxResultsInvalid, NotFound, NotServed   what it asks for
     ├── UnsupportedMediaType, UnsupportedEncoding, BadCompression   its body
     │   BodyTooLarge, BodyTooSlow, BodyCutShort
+    ├── NotAForm                                                    a form
     ├── MalformedMultipart, UploadInvalid, UploadCancelled, TooManyUploads   an upload
     ├── BatchMalformed, TooManyCalls, NotInBatch, AnswersTooLarge   many at once
     ├── RecipientMissing, TooManyRecipients, InvalidHeader, InvalidMessage   the message
@@ -53,8 +55,16 @@ class MetadataOnly(Refusal):
     """Metadata scope doesn't allow format {format}"""
 
 
+class MetadataSearch(Refusal):
+    """Metadata scope does not support 'q' parameter"""
+
+
 class DelegationDenied(Refusal):
     """Delegation denied for {address}"""
+
+
+class MailboxMissing(Refusal):
+    """Precondition check failed."""
 
 
 class RawMissing(Refusal):
@@ -97,6 +107,10 @@ class FieldsInvalid(Refusal):
         super().__init__(why or "; ".join(descriptions), problems="\n".join(descriptions))
         self.violations = tuple(violations)
 
+    def together_with(self, other: "FieldsInvalid") -> "FieldsInvalid":
+        """What is wrong here, and then what is wrong there, as one."""
+        return FieldsInvalid((*self.violations, *other.violations), f"{self.why}; {other.why}")
+
 
 class UnsupportedMediaType(Refusal):
     """Media type '{media_type}' is not supported. Valid media types: [message/rfc822]"""
@@ -122,6 +136,10 @@ class MalformedMultipart(Refusal):
     """{problem}"""
 
 
+class NotAForm(Refusal):
+    """The request is not a form: {problem}"""
+
+
 class UploadInvalid(Refusal):
     """{problem}"""
 
@@ -144,6 +162,10 @@ class ThreadIdInvalid(Refusal):
 
 class IdInvalid(Refusal):
     """Invalid id value"""
+
+
+class AttachmentInvalid(Refusal):
+    """Invalid attachment token"""
 
 
 class NotFound(Refusal):

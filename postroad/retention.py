@@ -16,7 +16,8 @@ from postroad import maillog, refusals, uploads
 from postroad.database import facts, loose
 from postroad.database.engine import Database
 from postroad.mailbox import retention as mailboxes
-from postroad.oauth import tokens
+from postroad.oauth import retention as oauth
+from postroad.oauth.retention import Aging
 from postroad.queue import retention as queue
 
 T = TypeVar("T")
@@ -60,13 +61,14 @@ class Pruner:
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def prune(self) -> None:
-        """One round: settled entries, messages, uploads, what nothing refers to any more; expired tokens."""
+        """One round: settled entries, messages, uploads, what nothing refers to any more; tokens and codes."""
         now = self.clock()
         _tell("queue", await self._prune_queue(horizon(now, self.keep_settled_days)))
         _tell("messages", await self._prune_mailboxes(horizon(now, self.keep_messages_days)))
         _tell("uploads", await self._prune_uploads(now))
         _tell("contents", await self._prune_contents())
-        _tell("tokens", await self._prune_tokens(now - DAY))  # until then their holders are told that they expired
+        for aging in oauth.AGING:
+            _tell(aging.what, await self._prune_aging(aging, now))
 
     async def _prune_queue(self, before: int | None) -> int:
         removed = after = 0
@@ -114,12 +116,12 @@ class Pruner:
             removed += step
         return removed
 
-    async def _prune_tokens(self, before: int) -> int:
-        removed, after = 0, b""
-        while page := await self.database.read(partial(tokens.expiries, after=after, limit=ROWS)):
-            if expired := [token_hash for token_hash, expires_at in page.items() if expires_at < before]:
-                removed += await self._step(partial(tokens.forget, token_hashes=expired))
-            after = max(page)
+    async def _prune_aging(self, aging: Aging, now: int) -> int:
+        removed, after = 0, None
+        while page := await self.database.read(partial(oauth.page, aging=aging, after=after, limit=ROWS)):
+            if aged := [key for key, moment in page.items() if moment < now - aging.kept]:
+                removed += await self._step(partial(oauth.forget, aging=aging, keys=aged, now=now))
+            *_, after = page
         return removed
 
     async def _step(self, unit: Callable[[Connection], T]) -> T:

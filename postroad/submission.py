@@ -18,7 +18,7 @@ from postroad import maillog, refusals
 from postroad.database import content as contents
 from postroad.database.commit import Rows
 from postroad.database.engine import Database
-from postroad.database.identifiers import Identifiers, text_of
+from postroad.database.identifiers import Identifiers, number_of, text_of
 from postroad.mail import added, intake, message, transmission
 from postroad.mail.address import BadAddress, Mailbox, parse_list, same_mailbox
 from postroad.mail.copies import Copies, copies
@@ -43,6 +43,7 @@ OTHER_NUMBERS = 2
 PARSED_ON_LOOP = 64 * 1024
 # A display name longer than this is dropped when its address is rewritten.
 MAX_KEPT_NAME = 600
+_SHOWN = 64  # characters of a bad name that the log repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +111,18 @@ class Submission:
         """Where messages come in pieces, before they are submitted."""
         return Uploads(self.database, self.identifiers, self.policy.max_size)
 
-    async def submit(
-        self, account: Account, submitted: bytes | bytearray, thread_id: int | None, now: int
-    ) -> Accepted:
-        """Accept one message of `account`. Raises a `Refusal`, and then nothing has been stored."""
+    async def submit(self, account: Account, submitted: bytes | bytearray, thread: str, now: int) -> Accepted:
+        """Accept one message of `account`, for a thread as the author names it; "" is none.
+
+        Raises a `Refusal`, and then nothing has been stored; its message is judged before its thread.
+        """
         began = perf_counter()
         self.database.health.refuse_unless_roomy(2 * len(submitted))
 
         async def attempt(gmail_id: int) -> Accepted:
             parse = partial(prepare, account.addresses, submitted, self.policy, gmail_id, now)
             prepared = await unless_small(len(submitted), parse)
-            accepted, rows = await self._rows(account, prepared, thread_id, now)
+            accepted, rows = await self._rows(account, prepared, thread_number(thread), now)
             pieces = (prepared.copies.header_section, prepared.copies.rest)
             await self.database.insert({**_content(account, prepared, pieces), **rows})
             self._tell(account, prepared, began)
@@ -191,6 +193,14 @@ class Submission:
         if answers is None:
             return None
         return await read(lambda connection: messages.thread_answered(connection, owner, answers))
+
+
+def thread_number(thread: str) -> int | None:
+    """The thread that an author names; `None` for "". Raises `ThreadIdInvalid`."""
+    number = number_of(thread)
+    if thread and number is None:
+        raise refusals.ThreadIdInvalid(f"threadId {thread[:_SHOWN]!r} is no hexadecimal number under 2^63")
+    return number
 
 
 async def unless_small(size: int, parse: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -55,10 +55,19 @@ class MovedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an upload is: an account's, and the program's that began it, if that is known."""
+
+    account_id: int
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """An upload as its row has it: `received` of `total` octets, `None` while that is not known.
 
     `thread_id` is the thread asked for, `None` for a new one; once final, the one that message `gmail_id` came to.
+    `client_id`: of the program that began it, if that is known.
     """
 
     key: bytes
@@ -73,6 +82,12 @@ class Upload:
     state: str = ACTIVE
     gmail_id: int | None = None
     labels: tuple[str, ...] = ()
+    client_id: str | None = None
+
+    def belongs_to(self, owner: Owner) -> bool:
+        """Whether it is that account's, and that program's as far as both are known."""
+        same = None in (owner.client_id, self.client_id) or owner.client_id == self.client_id
+        return owner.account_id == self.account_id and same
 
     @property
     def complete(self) -> bool:
@@ -115,6 +130,7 @@ def open_(connection: Connection, new: Upload) -> None:
     row = {
         "upload_hash": new.key,
         "account_id": new.account_id,
+        "client_id": new.client_id,
         "content_id": new.content_id,
         "thread_id": new.thread_id,
         "state": ACTIVE,
@@ -213,7 +229,7 @@ class Uploads:
 
     async def begin(
         self,
-        account_id: int,
+        owner: Owner,
         *,
         thread_id: int | None = None,
         total: int | None = None,
@@ -225,15 +241,16 @@ class Uploads:
         self.database.health.refuse_unless_roomy(2 * (total or 0))
         for _ in range(OTHER_NUMBERS):
             with suppress(IntegrityError):  # another node took the same number in the same millisecond
-                return await self._begin(account_id, thread_id, total, now, lasts)
-        return await self._begin(account_id, thread_id, total, now, lasts)
+                return await self._begin(owner, thread_id, total, now, lasts)
+        return await self._begin(owner, thread_id, total, now, lasts)
 
     async def _begin(
-        self, account_id: int, thread_id: int | None, total: int | None, now: int, lasts: int
+        self, owner: Owner, thread_id: int | None, total: int | None, now: int, lasts: int
     ) -> tuple[str, Upload]:
         upload_id = new_id()
         content_id = self.identifiers.next(now)
-        new = Upload(key_of(upload_id), account_id, content_id, thread_id, total, now + lasts)
+        key, expires_at = key_of(upload_id), now + lasts
+        new = Upload(key, owner.account_id, content_id, thread_id, total, expires_at, client_id=owner.client_id)
         await self.database.commit(lambda connection: open_(connection, new))
         return upload_id, new
 

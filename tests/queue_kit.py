@@ -45,7 +45,7 @@ def rows_of(
 
 
 # Limits that no test meets unless it says so.
-AMPLE = {"each": 1000, "node": 100_000, "local": 1000}
+AMPLE = {"each": 1000, "node": 100_000, "local": 1000, "first": 1000}
 
 
 def accept(connection, *envelopes, **options):
@@ -55,10 +55,13 @@ def accept(connection, *envelopes, **options):
     return queue_id
 
 
-def claim(connection, *, now=NOW, running=(), **limits):
-    """What there is to claim, under a lease of its own."""
+def claim(connection, *, now=NOW, running=(), rota=None, **limits):
+    """What there is to claim, under a lease of its own; by default by one who remembers nothing."""
     limits = Limits(**AMPLE | limits)
-    return claims.claim(connection, lease=next(LEASES), now=now, running=running, limits=limits)
+    found = claims.claim(connection, lease=next(LEASES), now=now, running=running, limits=limits, rota=rota)
+    if rota:
+        rota.confirm()
+    return found
 
 
 def paths(claims):

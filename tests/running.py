@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 POSTROAD = Path(sys.executable).with_name("postroad")
 SEND = "/gmail/v1/users/me/messages/send"
 UPLOAD = "/upload/gmail/v1/users/me/messages/send?uploadType=media"
+# Nodes that share a database share the key that seals its secrets.
+SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ class Server:
     def command(self, *words: str) -> str:
         """What a `postroad` command prints; it must succeed."""
         command = [POSTROAD, *words, "--data", str(self.data), "--database", self.database]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        environment = _environment(self.database)
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=60, env=environment
+        ).stdout
 
     def queue(self) -> list[dict[str, Any]]:
         return json.loads(self.command("queue", "list", "--all", "--limit", "10000", "--json"))
@@ -127,18 +132,25 @@ class Server:
         self.process.wait(60)
 
 
+def _environment(database: str) -> dict[str, str]:
+    """Without settings of whoever runs the tests; nodes of a database have its key."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
+    return environment | ({"POSTROAD_SECRET_KEY": SECRET_KEY} if database else {})
+
+
 @contextlib.contextmanager
 def running(data: Path, *flags: str, command: str = "dev", before: Sequence[str] = ()) -> Iterator[Server]:
     """A server on a free port; `before` are the words of a tracer to run it under."""
     data.mkdir(parents=True, exist_ok=True)
     words = [*before, str(POSTROAD), command, "--data", str(data), "--listen", "127.0.0.1:0", *flags]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
+    database = flags[flags.index("--database") + 1] if "--database" in flags else ""
     with (data / "log").open("a") as log:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment(database)
+        )
     try:
         line = process.stdout.readline() if process.stdout else ""
         assert " on http" in line, f"it did not start: {line}{(data / 'log').read_text()}"
-        database = flags[flags.index("--database") + 1] if "--database" in flags else ""
         yield Server(process, line.split(" on ", 1)[1].split(";", 1)[0], data, database)
     finally:
         if process.poll() is None:

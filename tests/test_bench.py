@@ -15,7 +15,8 @@ import pytest
 from tests.conftest import program
 
 ROOT = Path(__file__).parent.parent
-COMPARED = {"accept", "accept p50", "accept p99", "end to end", "elapsed time beside 100 queued"}
+RELAYED = {"end to end", "end to end, signed"}
+COMPARED = {"accept", "accept p50", "accept p99", *RELAYED, "elapsed time beside 100 queued"}
 MISSING = """
 from bench import __main__, foreign
 foreign.found_program = lambda name: None

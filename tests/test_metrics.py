@@ -79,6 +79,9 @@ def test_no_label_can_hold_what_a_client_wrote():
     maillog.accepted(1, "canary@a.test", 1, 1, 0.1)
     maillog.attempted(1, "canary@b.test", "relayed", Reply(250, "2.0.0", "canary"))
     maillog.refused(refusals.NotFound("canary"), "/canary")
+    maillog.secured(1, "canary.test", "TLSv1.3", "dane")
+    maillog.session("canary.test", "sts", "validation-failure", "canary")
+    maillog.policy_missed("canary.test", "sts-policy-invalid", "canary")
     text = metrics.exposition(HEALTHY).decode()
     labels = {
         name
@@ -86,5 +89,6 @@ def test_no_label_can_hold_what_a_client_wrote():
         for sample in family.samples
         for name in sample.labels
     }
-    assert labels == {"answer", "outcome", "about", "what", "le", "version", "python", "database"}
+    ours = {"answer", "outcome", "about", "what", "assurance", "policy", "result"}
+    assert labels == ours | {"le", "version", "python", "database"}
     assert "canary" not in text

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -19,20 +20,27 @@ from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.database.schema import (
     attempt,
+    authorization_code,
     content,
     content_chunk,
+    device_code,
+    failed_sign_in,
     loose_content,
     message,
     message_label,
     metadata,
     queue_entry,
     recipient,
+    refresh_token,
+    sign_in,
     token,
+    upstream_sign_in,
 )
 from postroad.database.sqlite import writer_of
 from postroad.mail.envelope import Envelope
 from postroad.mailbox import messages
-from postroad.oauth import accounts, tokens
+from postroad.oauth import accounts, clients, consents
+from postroad.oauth import retention as oauth
 from postroad.queue import store
 from postroad.retention import DAY, Pruner, horizon
 
@@ -251,28 +259,74 @@ def test_rounds_go_on_after_a_failure(monkeypatch):
     assert logged == troubles[1:]
 
 
-def issued(database, count: int, expires_at: int) -> None:
-    """Tokens of one account that expire at that time."""
+def made_of(database, moment: int) -> None:
+    """A row of each thing of OAuth that ages, all of which were over at that moment."""
 
-    def issue(connection):
+    def unit(connection):
         owner = accounts.find(connection, "t@a.test") or accounts.add(
             connection, "t@a.test", administrator=False, now=1
         )
-        for _ in range(count):
-            tokens.issue(connection, owner, frozenset(["s"]), expires_at=expires_at, now=1)
+        made, _ = clients.add(connection, "An App", "installed", (), public=True, now=1)
+        given = consents.allow(connection, owner.account_id, made.client_id, ["s"], 1)
+        hashed = secrets.token_bytes(32)
+        of_consent = {"consent_id": given.consent_id, "scopes": "s"}
+        rows = {
+            token: {"token_hash": hashed, "scopes": "s", "created_at": 1},
+            authorization_code: of_consent
+            | {"code_hash": hashed, "redirect_uri": "", "offline": True, "signed_in_at": 1},
+            refresh_token: of_consent | {"refresh_hash": hashed, "created_at": 1, "used_at": moment},
+            device_code: {"device_hash": hashed, "user_code": hashed.hex(), "client_id": made.client_id}
+            | {"scopes": "s", "state": "waiting", "interval": 5},
+            sign_in: {"session_hash": hashed, "account_id": owner.account_id, "signed_in_at": 1},
+            upstream_sign_in: {"state_hash": hashed, "sealed": b""},
+            failed_sign_in: {"subject": hashed.hex(), "failures": 1, "not_before": moment},
+        }
+        for table, row in rows.items():
+            known = {"expires_at": moment} if "expires_at" in table.c else {}
+            connection.execute(table.insert().values(row | known))
 
-    do(database, issue)
+    do(database, unit)
 
 
-def test_an_expired_token_goes_after_a_day(database, monkeypatch):
-    """Tokens that expired over a day ago are removed, in small steps; the others stay."""
-    monkeypatch.setattr(retention, "ROWS", 3)
-    issued(database, 8, NOW - DAY - 1)
-    issued(database, 2, NOW - DAY)
-    issued(database, 2, NOW + DAY)
+LAST = {
+    "tokens": DAY,
+    "codes": DAY,
+    "refresh tokens": 183 * DAY,
+    "device codes": DAY,
+    "sign-ins": 0,
+    "sign-ins elsewhere": 0,
+    "failed sign-ins": DAY,
+}
+
+
+@pytest.mark.parametrize("what", LAST)
+def test_what_is_over_in_oauth_goes_in_its_time(database, monkeypatch, what):
+    """In small steps; what is not over yet stays, to the millisecond."""
+    monkeypatch.setattr(retention, "ROWS", 2)
+    moment = NOW - LAST[what]
+    for one in [moment - 1] * 5 + [moment, moment + 1, NOW + DAY]:
+        made_of(database, one)
+    (aging,) = (one for one in oauth.AGING if one.what == what)
+    asyncio.run(Pruner(database, 0, 0, lambda: NOW, rest=0)._prune_aging(aging, NOW))
+    left_ = database.look(lambda connection: sorted(connection.execute(select(aging.over)).scalars()))
+    assert left_ == [moment, moment + 1, NOW + DAY]
+
+
+def test_a_round_prunes_all_that_ages(database):
+    """Nothing of OAuth is forgotten about."""
+    made_of(database, NOW - 184 * DAY)
     prune(database)
-    expiries = database.look(lambda connection: sorted(connection.execute(select(token.c.expires_at)).scalars()))
-    assert expiries == [NOW - DAY] * 2 + [NOW + DAY] * 2
+    assert {one.what for one in oauth.AGING} == LAST.keys()
+    assert database.look(lambda connection: [count(connection, one.key.table) for one in oauth.AGING]) == [0] * 7
+
+
+def test_what_was_used_meanwhile_stays(database):
+    """A refresh token that is used between the look and the removal."""
+    made_of(database, NOW - 184 * DAY)
+    (aging,) = (one for one in oauth.AGING if one.what == "refresh tokens")
+    page = database.look(lambda connection: oauth.page(connection, aging, after=None, limit=9))
+    do(database, lambda connection: connection.execute(update(refresh_token).values(used_at=NOW)))
+    assert do(database, oauth.forget, aging, list(page), now=NOW) == 0
 
 
 HOUR = 3_600_000

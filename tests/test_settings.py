@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from postroad.settings import CAPTURE, SANDBOX, SettingError, Settings, host_and_port, load
+from postroad.settings import CAPTURE, SANDBOX, SettingError, Settings, SmartHost, host_and_port, load
 
 NAMES = [one.name for one in fields(Settings)]
 # Of each setting four values that may be: flag, variable, key of the file, default.
@@ -15,9 +15,22 @@ VALUES = {
     "listen": ("a:1", "b:2", "c:3", "d:4"),
     "public_url": ("https://a", "https://b", "https://c", "https://d"),
     "hosts": ("a.example", "b.example", "c.example", "d.example"),
+    "universe_domain": ("a.example", "b.example", "c.example", "d.example"),
     "token_in_query": (True, False, True, False),
     "hostname": ("a.example", "b.example", "c.example", "d.example"),
     "relay": ("smtp://a", "smtp://b", "smtp://c", "smtp://d"),
+    "relay_by_sender": ("a.example=smtp://a", "a.example=smtp://b", "a.example=smtp://c", "a.example=smtp://d"),
+    "relay_user": ("a", "b", "c", "d"),
+    "relay_password": ("a", "b", "c", "d"),
+    "relay_password_file": ("a", "b", "c", "d"),
+    "relay_token_file": ("a", "b", "c", "d"),
+    "relay_ca_file": ("a.pem", "b.pem", "c.pem", "d.pem"),
+    "relay_port": (1, 2, 3, 4),
+    "relay_networks": ("10.0.0.0/8", "10.0.0.0/9", "10.0.0.0/10", "10.0.0.0/11"),
+    "dns": ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"),
+    "relay_tls": ("required", "verified", "required", "verified"),
+    "tls_required": ("a.example", "b.example", "c.example", "d.example"),
+    "sts_port": (1, 2, 3, 4),
     "from_policy": ("refuse", "rewrite", "refuse", "rewrite"),
     "bcc_transactions": ("grouped", "single", "grouped", "single"),
     "max_message_size": (1, 2, 3, 4),
@@ -26,10 +39,15 @@ VALUES = {
     "user_quota": (1, 2, 3, 4),
     "project_quota": (1, 2, 3, 4),
     "relay_sessions": (1, 2, 3, 4),
+    "node_sessions": (1, 2, 3, 4),
     "free_floor": (1, 2, 3, 4),
     "tls_cert": ("a", "b", "c", "d"),
     "tls_key": ("a", "b", "c", "d"),
     "behind_proxy": ("a", "b", "c", "d"),
+    "secret_key": ("a", "b", "c", "d"),
+    "secret_key_file": ("a", "b", "c", "d"),
+    "oidc_client_id": ("a", "b", "c", "d"),
+    "oidc_client_secret": ("a", "b", "c", "d"),
     "metrics_token": ("a", "b", "c", "d"),
     "keep_settled_days": (1, 2, 3, 4),
     "keep_messages_days": (1, 2, 3, 4),
@@ -51,8 +69,8 @@ def toml(**values) -> str:
 
 
 def test_every_setting_is_in_the_table():
-    """The table of this test is the table of settings; `role` hangs on `database` and is judged below."""
-    assert {*VALUES, "role"} == set(NAMES)
+    """The table of this test is the table of settings; those that hang on others are judged below."""
+    assert {*VALUES, "role", "oidc_issuer"} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -76,6 +94,12 @@ def test_an_empty_word_says_nothing(folder, name):
     assert getattr(load(flags, environment, {name: value}), name) == value
 
 
+def test_a_secret_is_not_shown(folder):
+    """What is printed of the settings, in a log or a traceback, has no secret in it."""
+    for name in ("SECRET_KEY", "RELAY_PASSWORD"):
+        assert "canary" not in repr(load({}, {f"POSTROAD_{name}": "canary"}, {}))
+
+
 def test_the_defaults_are_the_tables(folder):
     """Where nobody says anything the table's defaults hold, and the hostname is this machine's."""
     assert load({}, {}, {}) == Settings(hostname="machine.example")
@@ -86,7 +110,7 @@ def test_the_sandbox_has_defaults_of_its_own(folder):
     settings = load({}, {}, SANDBOX)
     assert (settings.relay, settings.free_floor) == (CAPTURE, 64 << 20)
     assert settings.hostname == "localhost.example.test"
-    assert settings.smart_host is None
+    assert settings.smart_hosts == ()
 
 
 def test_a_given_hostname_costs_no_question(monkeypatch, folder):
@@ -159,6 +183,10 @@ WRONG = {
     "a public URL of another kind": (
         {"public_url": "smtp://mail.example.org"},
         "public_url: 'smtp://mail.example.org' is not http://HOST or https://HOST",
+    ),
+    "a provider that does not know us": (
+        {"oidc_issuer": "https://accounts.example.org"},
+        "oidc_client_id: without it nobody can sign in at oidc_issuer",
     ),
     "a role without a server": (
         {"role": "relay"},
@@ -248,32 +276,49 @@ def test_loopback_is_known(listen, loopback):
 
 
 SMART_HOSTS = {
-    "smtp://mx.example:2525": ("mx.example", 2525),
-    "smtp://mx.example": ("mx.example", 25),
-    "smtp://mx.example/": ("mx.example", 25),
-    "SMTP://mx.example": ("mx.example", 25),
-    "smtp://[2001:db8::1]:25": ("2001:db8::1", 25),
-    "capture": None,
+    "smtp://mx.example:2525": [SmartHost("mx.example", 2525)],
+    "smtp://mx.example": [SmartHost("mx.example", 25)],
+    "smtp://mx.example/": [SmartHost("mx.example", 25)],
+    "SMTP://mx.example": [SmartHost("mx.example", 25)],
+    "smtp://[2001:db8::1]:25": [SmartHost("2001:db8::1", 25)],
+    "smtps://mx.example": [SmartHost("mx.example", 465, implicit_tls=True)],
+    "smtp://apikey@mx.example:587": [SmartHost("mx.example", 587, "apikey")],
+    "smtp://me@a.example@mx.example": [SmartHost("mx.example", 25, "me@a.example")],
+    "smtp://me%40a.example@mx.example": [SmartHost("mx.example", 25, "me@a.example")],
+    "smtp://one.example, smtp://two.example:2525": [SmartHost("one.example", 25), SmartHost("two.example", 2525)],
+    "smtp://one.example smtps://one.example": [
+        SmartHost("one.example", 25),
+        SmartHost("one.example", 465, implicit_tls=True),
+    ],
+    "capture": [],
+    "mx": [],
 }
 
 
-@pytest.mark.parametrize(("relay", "host"), SMART_HOSTS.items())
-def test_a_smart_host_is_host_and_port(relay, host):
-    """smtp://host:port names a smart host, port 25 where none stands."""
-    assert Settings(relay=relay).smart_host == host
+@pytest.mark.parametrize(("relay", "hosts"), SMART_HOSTS.items())
+def test_smart_hosts_are_hosts_and_ports(relay, hosts):
+    """smtp://host:port names a smart host, smtps:// one with TLS from the start; several stand in their order."""
+    assert list(Settings(relay=relay).smart_hosts) == hosts
 
 
-NEITHER = "relay: '{}' is neither capture nor smtp://host:port"
+def test_a_user_may_be_named_for_all_smart_hosts():
+    """`relay_user` is whoever logs in where nobody is named."""
+    hosts = Settings(relay="smtp://one.example,smtp://you@two.example", relay_user="me").smart_hosts
+    assert [host.user for host in hosts] == ["me", "you"]
+
+
+NEITHER = "relay: {!r} is neither capture, mx, smtp://host:port nor smtps://host:port"
 NO_SMART_HOSTS = {
-    "mx.example": NEITHER,
-    "smtps://mx.example": NEITHER,
-    "mx": NEITHER,
-    "": NEITHER,
+    "mx.example": NEITHER.format("mx.example"),
+    "": "relay: a smart host is missing, or named twice",
+    ",": "relay: a smart host is missing, or named twice",
+    "smtp://a.example,smtp://a.example:25": "relay: a smart host is missing, or named twice",
+    "http://user:secret@mx.example": NEITHER.format("mx.example"),
     "smtp://": "relay: '' is not HOST:PORT",
     "smtp://:25": "relay: ':25' is not HOST:PORT",
     "smtp://[::1": "relay: '[::1' is not HOST:PORT",
     "smtp://mx.example:x": "relay: 'mx.example:x' is not HOST:PORT",
-    "smtp://user:secret@mx.example": "relay: 'user:secret@mx.example' is not HOST:PORT",
+    "smtp://user:secret@mx.example": "relay: a password stands in it, for all to see; give relay_password_file",
     "smtp://mx.example/path": "relay: 'mx.example/path' is not HOST:PORT",
     "smtp://mx.example?tls=1": "relay: 'mx.example?tls=1' is not HOST:PORT",
 }
@@ -281,10 +326,59 @@ NO_SMART_HOSTS = {
 
 @pytest.mark.parametrize(("relay", "text"), NO_SMART_HOSTS.items())
 def test_any_other_relay_is_refused(relay, text):
-    """What is neither capture nor a smart host is refused."""
+    """What is neither capture nor a smart host is refused, and a password in it is not repeated."""
     with pytest.raises(SettingError) as refused:
-        _ = Settings(relay=relay).smart_host
-    assert str(refused.value) == text.format(relay)
+        _ = Settings(relay=relay).smart_hosts
+    assert str(refused.value) == text
+
+
+BY_SENDER = {
+    "": {},
+    "A.example=smtp://one.example": {"a.example": (SmartHost("one.example", 25),)},
+    "a.example=smtp://one.example, b.example=smtps://me@two.example,a.example=smtp://two.example": {
+        "a.example": (SmartHost("one.example", 25), SmartHost("two.example", 25)),
+        "b.example": (SmartHost("two.example", 465, "me", implicit_tls=True),),
+    },
+}
+
+
+@pytest.mark.parametrize(("text", "hosts"), BY_SENDER.items())
+def test_senders_have_smart_hosts_by_their_domains(text, hosts):
+    """`relay_by_sender` names smart hosts for a domain; named again, it has another one to turn to."""
+    assert Settings(relay="mx", relay_by_sender=text).smart_hosts_by_sender == hosts
+
+
+@pytest.mark.parametrize("text", ["smtp://one.example", ".a.example=smtp://x", "a.example=", "a.example=mx"])
+def test_senders_without_a_smart_host_are_refused(text):
+    """A domain and a smart host stand on both sides of the equals sign."""
+    with pytest.raises(SettingError, match="relay_by_sender: "):
+        _ = Settings(relay="mx", relay_by_sender=text).smart_hosts_by_sender
+
+
+def test_captured_mail_has_no_smart_host():
+    """Nothing leaves the machine then, whoever the sender is."""
+    with pytest.raises(SettingError, match="relay capture"):
+        _ = Settings(relay="capture", relay_by_sender="a.example=smtp://x").smart_hosts_by_sender
+
+
+def test_a_name_server_is_an_address_and_a_port():
+    """`dns` has port 53 where none stands; a name would have to be looked up itself."""
+    assert Settings().name_server is None
+    assert Settings(dns="127.0.0.1").name_server == ("127.0.0.1", 53)
+    assert Settings(dns="[::1]:5353").name_server == ("::1", 5353)
+    with pytest.raises(SettingError, match=r"dns: 'resolver[.]test' is no address"):
+        _ = Settings(dns="resolver.test").name_server
+
+
+def test_networks_that_are_allowed_stand_apart_by_commas():
+    """Each a network without host bits; anything else is refused."""
+    assert list(map(str, Settings(relay_networks="127.0.0.0/8, fd00::/8").allowed_networks)) == [
+        "127.0.0.0/8",
+        "fd00::/8",
+    ]
+    assert Settings().allowed_networks == ()
+    with pytest.raises(SettingError, match=r"relay_networks: 127[.]0[.]0[.]1/8 has host bits set"):
+        _ = Settings(relay_networks="127.0.0.1/8").allowed_networks
 
 
 def test_host_names_stand_apart_by_commas():
@@ -297,3 +391,33 @@ def test_the_sandbox_knows_googles_names():
     """By default the sandbox alone answers to Google's names; a server does so only when told."""
     assert {"gmail.googleapis.com", "www.googleapis.com", "localhost"} <= load({}, {}, SANDBOX).host_names
     assert load({}, {}, {"hostname": "a.example"}).host_names == set()
+
+
+TLS_DOMAINS = {
+    "": set(),
+    "example.com": {"example.com"},
+    " Example.COM, .example.org,, xn--bcher-kva.example": {"example.com", ".example.org", "xn--bcher-kva.example"},
+}
+
+
+@pytest.mark.parametrize(("text", "domains"), TLS_DOMAINS.items())
+def test_domains_may_require_tls(text, domains):
+    """Apart by commas, in any case; a dot before one is all below it."""
+    assert Settings(relay="mx", tls_required=text).tls_domains == domains
+
+
+NO_TLS_DOMAINS = {
+    "bücher.example": "mx",
+    "*.example.com": "mx",
+    "example.com.": "mx",
+    "user@example.com": "mx",
+    "https://example.com": "mx",
+    "example.com": "smtp://mx.example",
+}
+
+
+@pytest.mark.parametrize(("text", "relay"), NO_TLS_DOMAINS.items())
+def test_what_could_never_require_tls_is_refused(text, relay):
+    """A domain that no mail is for, or any with a smart host: it would be plaintext that nobody expects."""
+    with pytest.raises(SettingError, match=r"^tls_required: "):
+        _ = Settings(relay=relay, tls_required=text).tls_domains

@@ -21,8 +21,23 @@ from postroad.mail.copies import with_insertions
 from postroad.mail.envelope import Recipients
 from postroad.mail.message import parse
 from postroad.mail.threads import message_id_of
-from postroad.refusals import BodyTooLarge, FieldsInvalid, InvalidHeader, RecipientMissing, Refusal
-from postroad.submission import MAX_KEPT_NAME, Policy, Prepared, author_line, prepare, without
+from postroad.refusals import (
+    BodyTooLarge,
+    FieldsInvalid,
+    InvalidHeader,
+    RecipientMissing,
+    Refusal,
+    ThreadIdInvalid,
+)
+from postroad.submission import (
+    MAX_KEPT_NAME,
+    Policy,
+    Prepared,
+    author_line,
+    prepare,
+    thread_number,
+    without,
+)
 from postroad.web.message_json import read
 
 AUTHOR = "alice@origin.example"
@@ -1199,3 +1214,28 @@ def test_two_parsers_agree_on_clean_messages(lists):
         assert {*found.recipients.visible, *found.recipients.blind} == theirs
     if theirs is not None and isinstance(found, RecipientMissing):
         assert theirs == set()
+
+
+@pytest.mark.parametrize(
+    ("thread", "number"),
+    [
+        ("", None),
+        ("1f", 0x1F),
+        ("001F", 0x1F),
+        ("18f85d2eb6adb232", 0x18F85D2EB6ADB232),
+        ("7" + "f" * 15, 2**63 - 1),
+    ],
+)
+def test_a_thread_is_a_number(thread, number):
+    """Upper case and leading zeros are as good; nothing is no thread."""
+    assert thread_number(thread) == number
+
+
+@pytest.mark.parametrize(
+    "thread", ["8" + "0" * 15, "-1", "0x1f", " 1f", "1_f", "thread-f:17", "FMfcgzQ", "1" * 65]
+)
+def test_any_other_thread_is_refused(thread):
+    """What stands on the page of a message is no thread of the API."""
+    with pytest.raises(ThreadIdInvalid, match="Invalid thread_id value") as refused:
+        thread_number(thread)
+    assert thread[:64] in refused.value.why

@@ -16,7 +16,7 @@ from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.database.schema import content_chunk, loose_content, queue_entry, upload
 from postroad.retention import Pruner
-from postroad.uploads import ACTIVE, BATCH, CANCELLED, DAY, FINAL, MovedError, Uploads, key_of
+from postroad.uploads import ACTIVE, BATCH, CANCELLED, DAY, FINAL, MovedError, Owner, Uploads, key_of
 
 NOW = 1_790_000_000_000
 ME, BOB = 1, 2
@@ -52,7 +52,7 @@ async def pieces(octets, size=100_000):
 
 
 def begun(house, account_id=ME, **more):
-    return asyncio.run(house.begin(account_id, **{"now": NOW} | more))
+    return asyncio.run(house.begin(Owner(account_id), **{"now": NOW} | more))
 
 
 def received(house, one, octets, size=100_000):
@@ -237,3 +237,22 @@ def test_batches_are_of_a_batch():
     assert asyncio.run(sizes(bytes(500_001), 200_000)) == [400_000, 100_001]
     assert asyncio.run(sizes(b"x" * 10, 1)) == [10]
     assert asyncio.run(sizes(b"", 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("began", "asks", "its"),
+    [
+        (Owner(ME, "a"), Owner(ME, "a"), True),
+        (Owner(ME, "a"), Owner(ME, "b"), False),
+        (Owner(ME, "a"), Owner(ME), True),
+        (Owner(ME), Owner(ME, "a"), True),
+        (Owner(ME), Owner(ME), True),
+        (Owner(ME, "a"), Owner(BOB, "a"), False),
+        (Owner(ME), Owner(BOB), False),
+    ],
+)
+def test_an_upload_belongs_to_an_account_and_a_program(house, began, asks, its):
+    """To the program as far as both are known; so it is after it was read from its row."""
+    upload_id, one = asyncio.run(house.begin(began, now=NOW))
+    assert found(house, upload_id) == one
+    assert one.belongs_to(asks) == its

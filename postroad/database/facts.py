@@ -9,6 +9,11 @@ from postroad.database.schema import fact
 RELAY = "relay"
 # The setting `hostname` of the server that started last: commands report in its name.
 HOSTNAME = "hostname"
+# Where clients reach the server that started last: commands write it into programs' files.
+PUBLIC_URL = "public_url"
+
+# By which the key that seals secrets is known again.
+SEALING_PROOF = "sealing proof"
 
 
 def read(connection: Connection, name: str) -> str | None:
@@ -27,3 +32,15 @@ def write(connection: Connection, name: str, value: str) -> None:
             connection.execute(fact.insert().values(name=name, value=value))
     except IntegrityError:
         connection.execute(known)
+
+
+def keep(connection: Connection, name: str, value: str) -> str:
+    """The value of a fact, which is this one if it was never written: of nodes that start together all get one."""
+    if (found := read(connection, name)) is not None:
+        return found
+    try:
+        with connection.begin_nested():
+            connection.execute(fact.insert().values(name=name, value=value))
+    except IntegrityError:
+        return read(connection, name) or value
+    return value

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from postroad.database import content as contents
 from postroad.database.commit import Rows
@@ -61,6 +61,23 @@ def rows(stored: Stored) -> Rows:
         ],
         message_label: [key | {"label": label} for label in stored.labels],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many messages and threads a mailbox has, and the number of its newest message; `None` without any."""
+
+    messages: int
+    threads: int
+    newest: int | None
+
+
+def totals(connection: Connection, account_id: int) -> Totals:
+    """What that mailbox holds."""
+    numbers = select(func.count(), func.count(message.c.thread_id.distinct()), func.max(message.c.gmail_id)).where(
+        message.c.account_id == account_id
+    )
+    return Totals(*connection.execute(numbers).one())
 
 
 def find(connection: Connection, account_id: int, gmail_id: int) -> Stored | None:
@@ -131,6 +148,16 @@ def octets(connection: Connection, stored: Stored) -> bytes:
     return with_insertions(contents.whole(connection, stored.content_id), stored.insertions)
 
 
+def beginning(connection: Connection, stored: Stored, octets_of_body: int) -> bytes:
+    """The content without what is this copy's own, as far as to so many octets of its body."""
+    wanted = len(contents.header_section(connection, stored.content_id)) + len(b"\r\n") + octets_of_body
+    begun, ordinal = b"", 0
+    while len(begun) < wanted and (more := contents.chunk(connection, stored.content_id, ordinal)) is not None:
+        begun += more
+        ordinal += 1
+    return begun[:wanted]
+
+
 def header_section(connection: Connection, stored: Stored) -> bytes:
     """The header section of the copy, as its owner sees it: whatever a copy has beyond its content is there."""
     return with_insertions(contents.header_section(connection, stored.content_id), stored.insertions)
@@ -160,4 +187,8 @@ def _from(connection: Connection, row: Row[tuple[object, ...]]) -> Stored:
             message_label.c.account_id == values["account_id"], message_label.c.gmail_id == values["gmail_id"]
         )
     ).scalars()
-    return Stored(insertions=insertions, labels=tuple(labels), **values)
+    return Stored(insertions=insertions, labels=tuple(sorted(labels, key=_place)), **values)
+
+
+def _place(label: str) -> int:
+    return SENT_TO_ONESELF.index(label) if label in SENT_TO_ONESELF else len(SENT_TO_ONESELF)

@@ -7,18 +7,20 @@ from typing import Any
 from postroad import maillog, refusals
 from postroad.database.engine import Database
 from postroad.oauth.tokens import Grant, Tokens
-from postroad.refusals import Refusal
+from postroad.refusals import FieldsInvalid, Refusal
 from postroad.submission import Submission
-from postroad.web import batch, cors, documents, errors, method_override, requests, system_parameters
+from postroad.web import batch, cors, documents, errors, method_override, oauth, requests, system_parameters
 from postroad.web.addresses import Addresses
-from postroad.web.bearer import permit, presented
+from postroad.web.bearer import mailbox_of, permit, presented
 from postroad.web.binding import bound
 from postroad.web.compression import compressed
 from postroad.web.exposition import Exposition
-from postroad.web.gmail import ANSWERS, uploads
+from postroad.web.gmail import ANSWERS, messages, uploads
 from postroad.web.gmail.call import Call
 from postroad.web.methods import METHODS
+from postroad.web.oauth.context import OAuthContext
 from postroad.web.partial_response import compiled
+from postroad.web.proxies import Proxies
 from postroad.web.quotas import Quotas
 from postroad.web.requests import Receive, Request
 from postroad.web.responses import Response, Send, json_response, script
@@ -33,7 +35,7 @@ class Face:
     """What answers HTTP requests. `clock` tells the time in milliseconds.
 
     `takes_mail`: false on a node that only relays, which answers probes alone. `token_in_query`: access tokens in
-    the address are read, too. `draining` refuses new mail.
+    the address are read, too. `oauth`: what its endpoints are given. `draining` refuses new mail.
     """
 
     database: Database
@@ -43,21 +45,27 @@ class Face:
     exposition: Exposition | None = None
     addresses: Addresses = field(default_factory=Addresses)
     quotas: Quotas = field(default_factory=Quotas)
+    oauth: OAuthContext | None = None
+    proxies: Proxies = field(default_factory=Proxies)
     takes_mail: bool = True
     token_in_query: bool = False
     draining: bool = False
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = requests.of(scope, receive)
+        request = self.proxies.behind(requests.of(scope, receive))
         try:
-            response = await self._answer(request, scope["query_string"])
+            if requests.names_host(scope):
+                response = await self._answer(request, scope["query_string"])
+            else:
+                response = errors.malformed()
         except Exception as error:  # noqa: BLE001 - a bug in what is around the calls
             maillog.broke_down(error)
             response = errors.broken()
         if b"accept-encoding" in request.headers:
             response = await compressed(response, request.headers)
         await response.send(send)
+        await request.drain()  # after the answer: who reads while he sends need not send to the end
 
     async def _answer(self, request: Request, query: bytes) -> Response:
         """What this server has for operators, and the API, which pages of any origin may read."""
@@ -65,12 +73,23 @@ class Face:
             return probe()
         if request.path == "/metrics" and self.exposition:
             return await self.exposition.answer(request)
+        if page := await self._oauth(request, query, for_programs=False):
+            return page
         if b"origin" not in request.headers:
             return await self._api(request, query)
         return cors.preflight(request) or cors.readable(await self._api(request, query), request)
 
+    async def _oauth(self, request: Request, query: bytes, *, for_programs: bool) -> Response | None:
+        """What an endpoint of OAuth answers, if there is one of that kind."""
+        endpoint = oauth.endpoint_at(request.path)
+        if self.oauth is None or not self.takes_mail or endpoint is None or endpoint.for_programs != for_programs:
+            return None
+        return await oauth.answer(endpoint, request, query, self.oauth)
+
     async def _api(self, request: Request, query: bytes) -> Response:
-        """A batch of calls, a document about them, or one call."""
+        """What programs ask of OAuth, a batch of calls, a document about them, or one call."""
+        if told := await self._oauth(request, query, for_programs=True):
+            return told
         if self.takes_mail and request.path in batch.PATHS and request.verb == "POST":
             return await batch.answer(request, query, self.answer, batch.limit(self.submission.policy.max_size))
         if self.takes_mail and request.path in documents.PATHS and request.verb == "GET":
@@ -83,7 +102,6 @@ class Face:
         verb = method_override.meant(request)
         route = _ROUTES.match(verb, request.raw_path) if self.takes_mail else None
         if route is None:
-            await request.drain()
             return errors.not_found(request.path)
         parameters = ABSENT
         try:
@@ -94,7 +112,6 @@ class Face:
             response = await self._call(request, route, parameters)
         except Refusal as refusal:
             maillog.refused(refusal, request.path)
-            await request.drain()
             response = errors.refused(refusal, route.method, listed=parameters.lists_errors)
         except Exception as error:  # noqa: BLE001 - a bug: the operator learns what, the client that
             maillog.broke_down(error)
@@ -115,16 +132,26 @@ class Face:
             request,
             route,
             parameters,
-            bound(parameters.own, route.method),
+            await self._bound(request, route, parameters),
             compiled(parameters.fields, route.method.response),
-            grant.account,
+            mailbox_of(grant),
             grant.scopes,
+            grant.client_id,
             now,
             self.database,
             self.submission,
             self.addresses,
         )
         return await ANSWERS[route.method](call)
+
+    async def _bound(self, request: Request, route: Route, parameters: Parameters) -> Mapping[str, Any]:
+        """The method's own parameters. Raises `FieldsInvalid`, with what is wrong in the body if that is JSON."""
+        try:
+            return bound(parameters.own, route.method)
+        except FieldsInvalid as misfits:
+            if route.upload or not route.method.request:
+                raise
+            raise await messages.together(misfits, request, self.submission.policy.max_size) from None
 
     async def _grant(self, request: Request, route: Route, parameters: Parameters, now: int) -> Grant:
         """Who calls. The address of an upload that has begun is a credential by itself (gmail-wire.md 4.4)."""
@@ -136,7 +163,7 @@ class Face:
         credential = presented(authorization, parameters, in_query=self.token_in_query)
         grant = await permit(self.tokens, credential, route.method, now)
         if not continued:  # the pieces of an upload are one call
-            self.quotas.charge(grant.account.address, route.method.units, now)
+            self.quotas.charge(grant.holder, grant.client_id, route.method.units, now)
         return grant
 
     def _alive(self) -> Response:

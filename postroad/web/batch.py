@@ -49,7 +49,6 @@ async def answer(
         parts = await unless_small(len(body), parse, body, request.headers.get(b"content-type", b""))
     except Refusal as refusal:
         maillog.refused(refusal, request.path)
-        await request.drain()
         return errors.refused(refusal, None)
     answers = await _Asking(request, query, ask, max_answers).all([part.call for part in parts])
     boundary = b"batch_" + secrets.token_urlsafe(24).encode()

@@ -23,8 +23,7 @@ def presented(authorization: bytes | None, parameters: Parameters, *, in_query: 
     Another scheme than Bearer, in any case of letters, is none at all (gmail-wire.md 8.3).
     Raises `CredentialMissing`, `KeyIsNoCredential`.
     """
-    scheme, _, credential = (authorization or b"").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and (text := credential.strip(" ")):
+    if text := bearer_of(authorization):
         return text
     if in_query and parameters.access_token:
         return parameters.access_token
@@ -33,6 +32,19 @@ def presented(authorization: bytes | None, parameters: Parameters, *, in_query: 
     if parameters.access_token:
         raise refusals.CredentialMissing("a token in the query alone, and the setting token_in_query is off")
     raise refusals.CredentialMissing("no Authorization header with a bearer token")
+
+
+def bearer_of(authorization: bytes | None) -> str:
+    """The token in an Authorization header; "" for none, and for another scheme."""
+    scheme, _, credential = (authorization or b"").decode("latin-1").partition(" ")
+    return credential.strip(" ") if scheme.lower() == "bearer" else ""
+
+
+def mailbox_of(grant: Grant) -> Account:
+    """Whose mailbox a call is about. Raises `MailboxMissing` for a service account that acts for nobody."""
+    if grant.account is None:
+        raise refusals.MailboxMissing(f"{grant.service_account} acts for no account: its token names no subject")
+    return grant.account
 
 
 def refuse_others(account: Account, user_id: str) -> None:

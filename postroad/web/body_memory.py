@@ -12,6 +12,8 @@ from postroad import refusals
 SMALL = 64 * 1024
 # How long a body waits for room. Clients give up after a minute.
 WAIT_SECONDS = 30.0
+# While somebody waits, what holds room must come so fast that this would have filled it: the slow make way.
+FILL_SECONDS = 30.0
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
@@ -27,6 +29,11 @@ class BodyMemory:
         self.patience = patience
         self.free = octets
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for room."""
+        return bool(self._waiting)
 
     async def take(self, octets: int) -> None:
         """Take so many of them as soon as they are free. Raises `MemoryTaken` when that takes too long."""
@@ -71,6 +78,11 @@ class Share:
 
     memory: BodyMemory
     octets: int = field(default=0)
+
+    @property
+    def pace(self) -> float:
+        """Octets a second at which its body must come: none while nobody else waits for room."""
+        return self.octets / FILL_SECONDS if self.memory.wanted else 0.0
 
     async def hold(self, octets: int) -> None:
         """Hold room for a body of so many octets: none for a small one, all there is for one larger than that.

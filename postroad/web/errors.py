@@ -1,6 +1,6 @@
 """How each refusal looks on the wire (gmail-wire.md section 6): one table, one function that builds the body."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -44,7 +44,7 @@ _STATUS = {
 class Wire:
     """A refusal on the wire. `error` is the text of `errors[0]` where it differs from the message.
 
-    `domain` "" leaves that member out, as Google does for requests it could not parse.
+    `domain` "" leaves that member out, as Google does for requests it could not parse. `status` "" is the code's.
     """
 
     code: int
@@ -54,6 +54,7 @@ class Wire:
     error: str = ""
     location: bool = False
     details: "Details | None" = None
+    status: str = ""
 
 
 Details = Callable[[Refusal, Method | None], list[dict[str, Any]]]
@@ -102,7 +103,9 @@ _WIRE: dict[type[Refusal], Wire] = {
         details=_error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
     ),
     refusals.MetadataOnly: Wire(403, "forbidden"),
+    refusals.MetadataSearch: Wire(403, "forbidden"),
     refusals.DelegationDenied: Wire(403, "forbidden"),
+    refusals.MailboxMissing: Wire(400, "failedPrecondition", status="FAILED_PRECONDITION"),
     refusals.RawMissing: _INVALID,
     refusals.RecipientMissing: _INVALID,
     refusals.InvalidHeader: _INVALID,
@@ -110,6 +113,7 @@ _WIRE: dict[type[Refusal], Wire] = {
     refusals.TooManyRecipients: _INVALID,
     refusals.ThreadIdInvalid: _INVALID,
     refusals.IdInvalid: _INVALID,
+    refusals.AttachmentInvalid: _INVALID,
     refusals.MaxResultsInvalid: _INVALID,
     refusals.BadJSON: Wire(400, "parseError"),
     refusals.FieldsInvalid: Wire(400, "invalid", domain="", details=_bad_request),
@@ -125,6 +129,7 @@ _WIRE: dict[type[Refusal], Wire] = {
     refusals.BodyTooSlow: Wire(408, "badRequest"),
     refusals.BodyCutShort: Wire(400, "badRequest"),
     refusals.BadCompression: Wire(400, "badRequest"),
+    refusals.NotAForm: Wire(400, "badRequest"),
     refusals.MalformedMultipart: Wire(400, "badRequest"),
     refusals.UploadInvalid: Wire(400, "badRequest"),
     refusals.UploadCancelled: Wire(499, "cancelled"),
@@ -153,6 +158,11 @@ def refused(refusal: Refusal, method: Method | None, *, listed: bool = True) -> 
     return json_response({"error": error}, wire.code, _authenticate(refusal, method) + _retry_after(refusal))
 
 
+def code_of(refusal: Refusal) -> int:
+    """The HTTP status of that refusal."""
+    return _WIRE[type(refusal)].code
+
+
 def broken(*, listed: bool = True) -> Response:
     """The answer when something failed that should not have."""
     error = _error(_INTERNAL, "Internal error encountered.", listed=listed)
@@ -161,7 +171,7 @@ def broken(*, listed: bool = True) -> Response:
 
 def _error(wire: Wire, message: str, *, listed: bool) -> dict[str, Any]:
     errors = {"errors": [_first_error(wire, message)]} if listed else {}
-    return {"code": wire.code, "message": message} | errors | {"status": _STATUS[wire.code]}
+    return {"code": wire.code, "message": message} | errors | {"status": wire.status or _STATUS[wire.code]}
 
 
 def _first_error(wire: Wire, message: str) -> dict[str, str]:
@@ -195,10 +205,28 @@ def _retry_after(refusal: Refusal) -> tuple[tuple[bytes, bytes], ...]:
 
 def not_found(path: str) -> Response:
     """The page Google's front end answers with when no method has this path and verb (gmail-wire.md 1.4)."""
+    said = f"The requested URL <code>{escape(path)}</code> was not found on this server."
+    return _page(404, "Not Found", said)
+
+
+def verb_not_allowed(verb: str, path: str, allowed: Sequence[str]) -> Response:
+    """The page for another verb than those of an address (RFC 9110 section 15.5.6)."""
+    said = f"The request method <code>{escape(verb)}</code> is not one of <code>{escape(path)}</code>."
+    page = _page(405, "Method Not Allowed", said)
+    return replace(page, headers=((b"allow", ", ".join(allowed).encode()),))
+
+
+def malformed() -> Response:
+    """The page for a request that names no host, or two: nobody knows what it is for. Its connection ends."""
+    page = _page(400, "Bad Request", "Your client has issued a malformed or illegal request.")
+    return replace(page, headers=((b"connection", b"close"),))
+
+
+def _page(code: int, reason: str, said: str) -> Response:
     page = (
         "<!DOCTYPE html>\n<html lang=en>\n<meta charset=utf-8>\n"
-        "<title>Error 404 (Not Found)!!1</title>\n"
-        "<p><b>404.</b> <ins>That's an error.</ins>\n"
-        f"<p>The requested URL <code>{escape(path)}</code> was not found on this server.\n"
+        f"<title>Error {code} ({reason})!!1</title>\n"
+        f"<p><b>{code}.</b> <ins>That's an error.</ins>\n"
+        f"<p>{said}\n"
     )
-    return Response(404, (b"text/html; charset=UTF-8"), page.encode())
+    return Response(code, (b"text/html; charset=UTF-8"), page.encode())

@@ -14,7 +14,6 @@ import msgspec
 import pybase64
 
 from postroad import refusals
-from postroad.database.identifiers import number_of
 from postroad.refusals import Violation
 
 # The fields of the resource (gmail-wire.md 3.3) and their kinds; the parser also takes the proto name.
@@ -59,16 +58,6 @@ class Sent:
 
     raw: bytes | bytearray
     thread: str = ""
-
-    @property
-    def thread_id(self) -> int | None:
-        """The thread asked for. Raises `ThreadIdInvalid`: after all that Google checks before it (6.3)."""
-        number = number_of(self.thread)
-        if self.thread and number is None:
-            raise refusals.ThreadIdInvalid(
-                f"threadId {self.thread[:_SHOWN]!r} is no hexadecimal number under 2^63"
-            )
-        return number
 
 
 class _Misfit(Exception):  # noqa: N818 - a member that does not fit; all of them make one refusal

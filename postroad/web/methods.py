@@ -125,4 +125,54 @@ GET = Method(
     ),
 )
 
-METHODS = (SEND, LIST, GET)
+ATTACHMENT = Method(
+    id="gmail.users.messages.attachments.get",
+    about="Gives the content of one file of a message.",
+    verb="GET",
+    path="gmail/v1/users/{userId}/messages/{messageId}/attachments/{id}",
+    rpc="GetAttachment",
+    scopes=tuple(scope for scope in _READ_ONE if scope in SHOW_CONTENT),
+    units=5,
+    response="MessagePartBody",
+    parameters=(
+        Field("id", "The attachmentId of the file."),
+        Field("messageId", "Identifier of the message."),
+        _USER_ID,
+    ),
+)
+PROFILE = Method(
+    id="gmail.users.getProfile",
+    about="Tells whose mailbox it is, and how much it holds.",
+    verb="GET",
+    path="gmail/v1/users/{userId}/profile",
+    rpc="GetProfile",
+    scopes=(FULL, SCOPES["gmail.compose"], *_READ[1:]),
+    units=1,
+    response="Profile",
+    parameters=(_USER_ID,),
+)
+_READ_SETTINGS = (FULL, SCOPES["gmail.modify"], SCOPES["gmail.readonly"], SCOPES["gmail.settings.basic"])
+LIST_SEND_AS = Method(
+    id="gmail.users.settings.sendAs.list",
+    about="Lists the addresses that may stand in From.",
+    verb="GET",
+    path="gmail/v1/users/{userId}/settings/sendAs",
+    rpc="ListSendAs",
+    scopes=_READ_SETTINGS,
+    units=1,
+    response="ListSendAsResponse",
+    parameters=(_USER_ID,),
+)
+GET_SEND_AS = Method(
+    id="gmail.users.settings.sendAs.get",
+    about="Gives one of the addresses that may stand in From.",
+    verb="GET",
+    path="gmail/v1/users/{userId}/settings/sendAs/{sendAsEmail}",
+    rpc="GetSendAs",
+    scopes=_READ_SETTINGS,
+    units=1,
+    response="SendAs",
+    parameters=(Field("sendAsEmail", "The address asked about."), _USER_ID),
+)
+
+METHODS = (SEND, LIST, GET, ATTACHMENT, PROFILE, LIST_SEND_AS, GET_SEND_AS)

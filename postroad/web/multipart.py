@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from postroad import refusals
+from postroad.web import part_heads
 
 # RFC 2046 section 5.1.1.
 MAX_BOUNDARY = 70
@@ -21,24 +22,19 @@ MAX_METADATA = 1024 * 1024
 # RFC 2045 section 6.7 allows 76 octets a line; writers that fold later are read, too.
 MAX_QUOTED_PRINTABLE_LINE = 64 * 1024
 
-_PARAMETER = re.compile(rb';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
 # After the boundary: the close-delimiter's dashes, transport-padding, the line's end (RFC 2046 section 5.1.1).
 _TAIL = re.compile(rb"(--)?[ \t]{0,255}\r?\n")
 _PERHAPS_TAIL = re.compile(rb"-?|(?:--)?[ \t]{0,255}\r?")
-_HEAD_END = re.compile(rb"(?:\A|\n)\r?\n")
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[ \t]*(.*)", re.DOTALL)
-_FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _WHITE_SPACE = b" \t\r\n"
 
 
 def boundary_of(content_type: bytes) -> bytes:
     """The boundary that a Content-Type names, quoted or not. Raises `MalformedMultipart`."""
-    found = [quoted or plain for quoted, plain in _PARAMETER.findall(content_type)]
-    boundary = re.sub(rb"\\(.)", rb"\1", found[0]).rstrip(b" ") if len(found) == 1 else b""
+    boundary = part_heads.boundary_of(content_type)
     if not content_type.lower().startswith(b"multipart/"):
         raise refusals.MalformedMultipart(problem="Bad content type.  Please use multipart.")
     if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
-        raise _malformed(f"Content-Type names {len(found)} boundaries, or one over {MAX_BOUNDARY} octets")
+        raise _malformed(f"Content-Type names no boundary, several, or one over {MAX_BOUNDARY} octets")
     return boundary
 
 
@@ -169,7 +165,7 @@ class Related:
         return b""
 
     def _head(self) -> bytes:
-        found = _HEAD_END.search(self._buffer, 0, MAX_HEAD)
+        found = part_heads.END_OF_HEAD.search(self._buffer, 0, MAX_HEAD)
         if found is None:
             if len(self._buffer) >= MAX_HEAD:
                 raise _malformed(f"the head of a part is over {MAX_HEAD} octets")
@@ -231,12 +227,14 @@ def _delimiter(buffer: bytearray, mark: bytes) -> tuple[int, int | None, bool]:
 
 def _part(head: bytes) -> Part:
     fields: dict[bytes, bytes] = {}
-    for line in _FOLD.sub(b"", head).splitlines():
-        match = _FIELD.fullmatch(line)
-        if match is None or match[1].lower() in fields:
-            raise _malformed("the head of a part has a line that is no field, or a field twice")
-        fields[match[1].lower()] = match[2]
-    encoding = fields.get(b"content-transfer-encoding", b"").strip().lower()
+    try:
+        for name, value in part_heads.fields(part_heads.lines(head)):
+            if name in fields:
+                raise _malformed("the head of a part has a field twice")
+            fields[name] = value
+    except part_heads.NotAFieldError:
+        raise _malformed("the head of a part has a line that is no field") from None
+    encoding = fields.get(b"content-transfer-encoding", b"").lower()
     decoder = _DECODERS.get(encoding)
     if decoder is None:
         raise _malformed(f"a part has the unknown encoding {encoding[:40].decode('latin-1')!r}")

@@ -1,14 +1,15 @@
 """Field masks: which fields of an answer are wanted (gmail-wire.md 2.5)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 from postroad import refusals
 from postroad.refusals import Violation
-from postroad.web.schemas import SCHEMAS, Field
+from postroad.web.schemas import SCHEMAS
 
 # The wanted fields, each with what is wanted inside it; `None` is everything.
 Mask = Mapping[str, Union["Mask", None]]
@@ -30,14 +31,51 @@ _FOLLOWS = {
 _NESTING = {"(": 1, ")": -1}
 
 
+class Known(Protocol):
+    """A field that there is, and those inside it; `None` for a scalar."""
+
+    @property
+    def name(self) -> str:
+        """What a path calls it."""
+
+    @property
+    def schema(self) -> "Sequence[Known] | None":
+        """The fields inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A field of a value that has no schema."""
+
+    name: str
+    schema: "Sequence[_Found] | None"
+
+
 @lru_cache(maxsize=256)
 def compiled(mask: str, schema: str) -> Mask | None:
     """What `mask` wants of a resource of that schema; `None` when it is empty. Raises `MaskInvalid`."""
+    return _compiled(mask, SCHEMAS[schema])
+
+
+def cut(resource: Any, mask: str) -> Any:
+    """What `mask` wants of a resource without a schema: there is what is in it. Raises `MaskInvalid`."""
+    return masked(resource, _compiled(mask, _inside(resource) or ())) if mask else resource
+
+
+def _inside(value: Any) -> Sequence[_Found] | None:
+    if isinstance(value, dict):
+        return [_Found(name, _inside(one)) for name, one in value.items()]
+    if isinstance(value, list | tuple):
+        return [found for one in value for found in _inside(one) or ()] or None
+    return None
+
+
+def _compiled(mask: str, fields: Sequence[Known]) -> Mask | None:
     if len(mask) > MAX_LENGTH:
         raise _invalid(mask, mask)
     wanted: dict[str, Any] = {}
     for path in _paths(mask):
-        if len(path) > MAX_DEPTH or not _want(wanted, path, SCHEMAS[schema]):
+        if len(path) > MAX_DEPTH or not _want(wanted, path, fields):
             raise _invalid(mask, ".".join(path))
     return wanted or None
 
@@ -73,7 +111,7 @@ def _kind(piece: str) -> str:
     return piece if piece in _FOLLOWS else _NAME
 
 
-def _want(wanted: dict[str, Any], path: tuple[str, ...], fields: tuple[Field, ...]) -> bool:
+def _want(wanted: dict[str, Any], path: tuple[str, ...], fields: Sequence[Known]) -> bool:
     """Add a path to what is wanted; false when no field matches it."""
     name, *inside = path
     matching = [one for one in fields if name in ("*", one.name)]
@@ -81,7 +119,7 @@ def _want(wanted: dict[str, Any], path: tuple[str, ...], fields: tuple[Field, ..
     return any(found)
 
 
-def _want_one(wanted: dict[str, Any], field: Field, inside: tuple[str, ...]) -> bool:
+def _want_one(wanted: dict[str, Any], field: Known, inside: tuple[str, ...]) -> bool:
     if not inside:
         wanted[field.name] = None
         return True

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from postroad import refusals
 from postroad.refusals import Refusal
+from postroad.web import part_heads
 from postroad.web.responses import Response
 
 MAX_CALLS = 100
@@ -24,11 +25,6 @@ MAX_HEAD = 32 * 1024
 # What an inner call cannot mean: media, or another batch (gmail-wire.md 5.1).
 _NOT_INSIDE = re.compile("/+(?:upload|resumable|batch)(?:/.*)?", re.DOTALL)
 
-_BOUNDARY = re.compile(rb';\s*boundary\s*=\s*(?:"([^"\r\n]+)"|([^\s;"]+))', re.IGNORECASE)
-_END_OF_HEAD = re.compile(rb"(?:\A|\n)\r?\n")
-_LINE_BREAK = re.compile(rb"\r?\n")
-_FOLD = re.compile(rb"\r?\n(?=[ \t])")  # RFC 5322 section 2.2.3: Python folds a long Content-ID
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:([^\x00-\x08\x0a-\x1f\x7f]*)")
 _AUTHORITY = re.compile(rb"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*/?")  # Java writes absolute addresses
 _VERSION = re.compile(rb"HTTP/[0-9](?:\.[0-9])?")
 _VARY = (b"Vary: Origin", b"Vary: X-Origin", b"Vary: Referer")
@@ -65,10 +61,9 @@ def parse(body: bytearray, content_type: bytes) -> list[Part]:
 
 
 def _boundary(content_type: bytes) -> bytes:
-    found = _BOUNDARY.search(content_type[: 4 * MAX_BOUNDARY])
-    if not content_type.lower().startswith(b"multipart/mixed") or found is None:
+    boundary = part_heads.boundary_of(content_type)
+    if not content_type.lower().startswith(b"multipart/mixed") or not boundary:
         raise refusals.BatchMalformed(problem="The Content-Type is not multipart/mixed with a boundary.")
-    boundary: bytes = found[1] or found[2]
     if len(boundary) > MAX_BOUNDARY:
         raise refusals.BatchMalformed(problem=f"The boundary is longer than {MAX_BOUNDARY} octets.")
     return boundary
@@ -150,22 +145,19 @@ def _request_line(line: bytes) -> tuple[str, bytes, bytes]:
 def _head(octets: memoryview) -> tuple[list[bytes], memoryview]:
     """The lines of a head, unfolded, and what follows the empty line; without one, all is head."""
     head = bytes(octets[:MAX_HEAD])
-    end = _END_OF_HEAD.search(head)
+    end = part_heads.END_OF_HEAD.search(head)
     if end is None and len(octets) > MAX_HEAD:
         raise refusals.BatchMalformed(problem=f"A head is longer than {MAX_HEAD} octets.")
     text, rest = (head[: end.start()], octets[end.end() :]) if end else (head, octets[len(octets) :])
-    return _LINE_BREAK.split(_FOLD.sub(b"", text.rstrip(b"\r\n"))), rest
+    return part_heads.lines(text), rest
 
 
 def _fields(lines: Sequence[bytes]) -> dict[bytes, bytes]:
     """Header fields by their names; of repeated ones the last counts, as in a request of its own."""
-    fields = {}
-    for line in filter(None, lines):
-        field = _FIELD.fullmatch(line)
-        if field is None:
-            raise refusals.BatchMalformed(problem="A header line is not a field.")
-        fields[field[1].lower()] = field[2].strip(b" \t")
-    return fields
+    try:
+        return dict(part_heads.fields(lines))
+    except part_heads.NotAFieldError:
+        raise refusals.BatchMalformed(problem="A header line is not a field.") from None
 
 
 def frame(answered: Sequence[tuple[bytes, Response]], boundary: bytes) -> bytes:

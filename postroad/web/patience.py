@@ -16,10 +16,10 @@ class _Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_later, self.time = loop.call_later, loop.time
-        self._until: dict[asyncio.Task[object], float] = {}
+        self._until: dict[asyncio.Task[object], Callable[[], float]] = {}
         self._armed = False
 
-    async def wait(self, awaitable: Awaitable[T], until: float) -> T:
+    async def wait(self, awaitable: Awaitable[T], until: Callable[[], float]) -> T:
         task = asyncio.current_task()
         assert task  # noqa: S101 - whoever awaits is one
         self._until[task] = until
@@ -40,7 +40,7 @@ class _Watch:
 
     def _look(self) -> None:
         now = self.time()
-        for task in [task for task, until in self._until.items() if until <= now]:
+        for task in [task for task, until in self._until.items() if until() <= now]:
             del self._until[task]
             task.cancel()
         self._armed = False
@@ -51,10 +51,13 @@ class _Watch:
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
 
 
-async def within(seconds: float, receive: Callable[[], Awaitable[T]]) -> tuple[T, float]:
-    """What `receive` gives, and how many seconds that took. Raises `TimeoutError` past `seconds`."""
+async def within(seconds: Callable[[], float], receive: Callable[[], Awaitable[T]]) -> tuple[T, float]:
+    """What `receive` gives, and how many seconds that took. Raises `TimeoutError` past `seconds`.
+
+    These are asked for anew at every look: what was time enough may be too much since.
+    """
     loop = asyncio.get_running_loop()
     watch = _watches.get(loop) or _watches.setdefault(loop, _Watch(loop))
     began = watch.time()
-    received = await watch.wait(receive(), began + seconds)
+    received = await watch.wait(receive(), lambda: began + seconds())
     return received, watch.time() - began

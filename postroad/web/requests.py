@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,14 +14,18 @@ from postroad.web.patience import within
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-# A body may take this long, and longer as far as it keeps this pace: slower than any modem.
+# A body may take this long, and longer as far as it keeps this pace: slower than any modem. One that holds memory
+# which others wait for must be quicker (`Share.pace`).
 GRACE_SECONDS = 10.0
 MIN_OCTETS_PER_SECOND = 1024
-# After a refusal so much of the body is still read, so that a client in the midst of sending sees the answer.
+# After the answer so much of the body is still read, and for so long: for clients that send all before they look.
 DRAINED = 64 * 1024 * 1024
+DRAINED_SECONDS = 30.0
 # RFC 9110 section 8.4.1.3 has x-gzip for gzip.
 _GZIP = ("gzip", "x-gzip")
 _UNKNOWN = -1
+# Host = uri-host [ ":" port ] (RFC 9110 section 7.2): the characters of an RFC 3986 host, which is never empty.
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]{1,261}")
 
 
 @dataclass(slots=True)
@@ -71,13 +76,29 @@ class Request:
             yield piece
         self._refuse_cut_short()
 
+    async def streamed(self, limit: int, held: int) -> AsyncIterator[bytes]:
+        """`pieces`, for who has up to `held` octets of them in memory: room for these is held, if they are many.
+
+        Raises what `pieces` raises, and `MemoryTaken`.
+        """
+        read = 0
+        async for piece in self.pieces(limit):
+            read += len(piece)
+            if read > SMALL:
+                await self._hold(held)
+            yield piece
+
     async def drain(self) -> None:
-        """Read and forget what is left of the body, within the bounds of `pieces`."""
+        """Read and forget what is left of the body, at the pace of `pieces`; who is quick may pass the bound."""
+        if self.share:
+            self.share.release()
+        time = asyncio.get_running_loop().time
+        end = time() + DRAINED_SECONDS
         drained = 0
         with contextlib.suppress(refusals.BodyTooSlow, refusals.BodyCutShort):
             while octets := await self._next():
                 drained += len(octets)
-                if drained > DRAINED:
+                if drained > DRAINED and time() > end:
                     return
 
     async def _filled(self, length: int) -> bytearray:
@@ -157,11 +178,15 @@ class Request:
                 return octets
         return b""
 
+    def _patience(self) -> float:
+        """Seconds for which the next octets may let us wait, as things are now."""
+        pace = max(MIN_OCTETS_PER_SECOND, self.share.pace if self.share else 0)
+        return GRACE_SECONDS + self._came / pace - self._waited
+
     async def _event(self) -> dict[str, Any]:
         """The next event. Only the time that we wait counts against the client, not what we do in between."""
-        patience = GRACE_SECONDS + self._came / MIN_OCTETS_PER_SECOND - self._waited
         try:
-            event, waited = await within(patience, self.receive)
+            event, waited = await within(self._patience, self.receive)
         except TimeoutError:
             self.unread = False  # nobody waits for this client a second time
             raise refusals.BodyTooSlow from None
@@ -172,6 +197,14 @@ class Request:
         return event
 
 
+def names_host(scope: Mapping[str, Any]) -> bool:
+    """Whether a request names the one host it is for (RFC 9112 section 3.2); in HTTP/1.0 it need not name any."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if scope["http_version"] in ("1", "1.0") and hosts in ([], [b""]):  # Granian adds that one
+        return True
+    return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+
+
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:
     return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
@@ -179,6 +212,8 @@ def _has_body(headers: Mapping[bytes, bytes]) -> bool:
 def of(scope: Mapping[str, Any], receive: Receive) -> Request:
     """The request of an ASGI scope."""
     headers = dict(scope["headers"])
+    if b"cookie" in headers:  # which HTTP/2 may bring in several lines (RFC 9113 section 8.2.3)
+        headers[b"cookie"] = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
     return Request(
         verb=scope["method"],
         path=scope["path"],

@@ -43,8 +43,10 @@ class Response:
     headers: tuple[Header, ...] = ()
 
     async def send(self, send: Send) -> None:
-        """Send it to the client."""
-        headers = ((b"content-type", self.media_type), *_ALWAYS, *self.headers)
+        """Send it to the client. Its own headers stand in the place of those that every answer has."""
+        own = {name for name, _ in self.headers}
+        always = [header for header in _ALWAYS if header[0] not in own] if own else _ALWAYS
+        headers = ((b"content-type", self.media_type), *always, *self.headers)
         await send({"type": "http.response.start", "status": self.code, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
 

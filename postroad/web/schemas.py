@@ -82,15 +82,62 @@ _PAGE_OF_MESSAGES = (
     Field("resultSizeEstimate", "About how many there are in all.", "integer", "uint32"),
 )
 
+_PROFILE = (
+    Field("emailAddress", "Address of the account."),
+    Field("historyId", "Identifier of the last change to the mailbox.", format="uint64"),
+    Field("messagesTotal", "How many messages it holds.", "integer", "int32"),
+    Field("threadsTotal", "How many threads they make.", "integer", "int32"),
+)
+_PAGE_OF_SEND_AS = (Field("sendAs", "The addresses, that of the account first.", "SendAs", repeated=True),)
+_SEND_AS = (
+    Field("displayName", "Name beside the address; empty where none is set."),
+    Field("isDefault", "Whether it stands in From when an author names none.", "boolean"),
+    Field("isPrimary", "Whether it is the address of the account itself.", "boolean"),
+    Field("replyToAddress", "Where answers are asked to go; empty where that is not set."),
+    Field("sendAsEmail", "The address."),
+    Field("signature", "Signature of programs with pages; nothing here appends it."),
+    Field("smtpMsa", "A server of its own to send by; no address here has one.", "SmtpMsa"),
+    Field("treatAsAlias", "Whether it is another name of the same person.", "boolean"),
+    Field(
+        "verificationStatus",
+        "Whether its owner has agreed.",
+        choices=(
+            ("verificationStatusUnspecified", "Nothing is known."),
+            ("accepted", "It may be used."),
+            ("pending", "Not yet."),
+        ),
+    ),
+)
+_SMTP_MSA = (
+    Field("host", "Name of the server."),
+    Field("password", "Never told."),
+    Field("port", "Its port.", "integer", "int32"),
+    Field(
+        "securityMode",
+        "How the connection is protected.",
+        choices=(
+            ("securityModeUnspecified", "Nothing is said."),
+            ("none", "Not at all."),
+            ("ssl", "By TLS from its beginning."),
+            ("starttls", "By STARTTLS."),
+        ),
+    ),
+    Field("username", "Who signs in there."),
+)
+
 # By the name that a method's request or response, or another field's kind, refers to (gmail-wire.md 3.3).
 SCHEMAS: dict[str, tuple[Field, ...]] = {
     "ClassificationLabelFieldValue": _CLASSIFICATION_FIELD,
     "ClassificationLabelValue": _CLASSIFICATION,
     "ListMessagesResponse": _PAGE_OF_MESSAGES,
+    "ListSendAsResponse": _PAGE_OF_SEND_AS,
     "Message": _MESSAGE,
     "MessagePart": _PART,
     "MessagePartBody": _PART_BODY,
     "MessagePartHeader": _PART_HEADER,
+    "Profile": _PROFILE,
+    "SendAs": _SEND_AS,
+    "SmtpMsa": _SMTP_MSA,
 }
 
 # Parameters that every method takes (gmail-wire.md 2.1).

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import http.client
+import json
 import select
 import socket
 import time
@@ -10,16 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from postroad import control
 from postroad.oauth.scopes import SCOPES
 from tests.conformance.answers import Answer
-from tests.conformance.wire import ALICE, LIST, Ask, letter, message, post
+from tests.conformance.wire import ALICE, FORM, LIST, Ask, letter, message, post
+from tests.jws_kit import Signer, compact
 from tests.running import Server, running
 
 # The servers by name, and their flags.
 SERVERS = {"sandbox": (), "user quota": ("--user-quota", "1"), "project quota": ("--project-quota", "1")}
+CREDENTIALS = ("authorized_user", "service_account")
 # What mailboxes of the sandbox hold before the first row.
 STORED = {
     "message": post(
@@ -85,7 +90,7 @@ def line_to(name: str, data: Path) -> Iterator[Line]:
     with running(data, *SERVERS[name]) as server, contextlib.closing(Line(server)) as line:
         line.known |= {b"url": server.url.encode(), b"host": urlsplit(server.url).netloc.encode()}
         line.known |= {scope.encode(): _token(line, ALICE, scope) for scope in SCOPES}
-        for other in ("bob", "carol", "nobody", "disabled"):
+        for other in ("bob", "carol", "dora", "nobody", "disabled"):
             line.known[other.encode()] = _token(line, f"{other}@example.test", "mail.google.com")
         line.order("account disable", address="disabled@example.test")
         yield line
@@ -95,8 +100,34 @@ def _token(line: Line, address: str, scope: str) -> bytes:
     return line.order("token", address=address, scope=[scope], seconds=3600)["token"].encode()
 
 
+def _authorize(line: Line) -> None:
+    """Let the line know the credentials in the sandbox's files, and tokens of a service account for nobody."""
+    files = {name: json.loads((line.server.data / f"{name}.json").read_text()) for name in CREDENTIALS}
+    user, robot = files["authorized_user"], files["service_account"]
+    line.known |= {b"client": user["client_id"].encode(), b"secret": user["client_secret"].encode()}
+    line.known |= {b"refresh": user["refresh_token"].encode()}
+    line.known |= {b"robot": _granted(line, _assertion(robot, scope=SCOPES["gmail.send"]))}
+    line.known |= {
+        b"jwt": _assertion(robot, sub=robot["client_email"], aud="https://gmail.googleapis.com/").encode()
+    }
+
+
+def _assertion(robot: dict[str, str], **claims: str) -> str:
+    now = int(time.time())
+    told = {"iss": robot["client_email"], "aud": robot["token_uri"], "iat": now, "exp": now + 3600}
+    key = load_pem_private_key(robot["private_key"].encode(), None)
+    return compact({"alg": "RS256", "typ": "JWT"}, told | claims, Signer(key).rs())
+
+
+def _granted(line: Line, assertion: str) -> bytes:
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+    answer = line.ask(Ask("POST", "/token", (FORM,), urlencode(form).encode()))
+    return answer.json["access_token"].encode()
+
+
 def furnish(line: Line) -> None:
-    """Send what is stored from the beginning, and let the line know its ids."""
+    """Send what is stored from the beginning, and let the line know its ids; credentials, too."""
+    _authorize(line)
     for name, ask in STORED.items():
         answer = line.ask(ask)
         assert answer.code == 200, answer

@@ -18,6 +18,8 @@ LIST = "/gmail/v1/users/me/messages"
 UPLOAD = "/upload/gmail/v1/users/me/messages/send"
 ALICE = "alice@example.test"
 
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
 Body = bytes | Callable[[], bytes]
 NAME = re.compile(rb"\{\{([a-z][a-z.]*)\}\}")
 FORMS = {

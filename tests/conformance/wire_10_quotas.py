@@ -48,6 +48,15 @@ USERS = [
         ((by("nobody"), SENT), (by("nobody"), SPENT.also(retry_after="{{digits}}"))),
         differs="**What exceeds a quota is told when to come back**",
     ),
+    Row(
+        "6.3",
+        "order: units before the body; a call that is refused for its body has spent them",
+        (
+            (by("dora").but(body=b"{"), Want(400, members={"error/errors/0/reason": "parseError"})),
+            (by("dora").but(body=b"{"), SPENT),
+        ),
+        differs="**Units are charged before the body is read**",
+    ),
     row(
         "10",
         "calls in a batch each count",

@@ -15,6 +15,7 @@ from tests.conformance.wire import (
     get,
     letter,
     message,
+    ok,
     post,
     row,
     upload,
@@ -266,5 +267,70 @@ ROWS = [
         "the host of a stranger is never in an address",
         Ask("GET", "/$discovery/rest?version=v1", ("Host: evil.example",)),
         Want(200, members={"rootUrl": "{{url}}/"}),
+    ),
+    row(
+        "2.5",
+        "discovery takes a mask",
+        Ask("GET", "/$discovery/rest?version=v1&fields=rootUrl,name"),
+        ok({"name": "gmail", "rootUrl": "{{url}}/"}),
+    ),
+    row(
+        "2.5",
+        "discovery takes a mask through its maps",
+        Ask("GET", "/$discovery/rest?fields=resources/users/resources/messages/methods(send(id),*/path)&alt=JSON"),
+        Want(200, members={f"{METHOD}/id": "gmail.users.messages.send", f"{METHOD}/httpMethod": None}),
+    ),
+    row(
+        "2.5",
+        "discovery refuses a mask of what is not there",
+        Ask("GET", "/$discovery/rest?fields=rootUrl,foo/bar"),
+        Want(
+            400,
+            members={
+                "error/message": "Request contains an invalid argument.",
+                "error/details/0/fieldViolations/0/field": "rootUrl,foo/bar",
+            },
+            holds=(b"Cannot find matching fields for path 'foo.bar'.",),
+        ),
+    ),
+    row(
+        "2.6",
+        "discovery without indentation",
+        Ask("GET", "/$discovery/rest?version=v1&prettyPrint=false&fields=rootUrl,name"),
+        Want(200, b'{"name":"gmail","rootUrl":"{{url}}/"}'),
+    ),
+    row(
+        "2.6",
+        "discovery in another format",
+        Ask("GET", "/$discovery/rest?version=v1&alt=media"),
+        Want(400, members={"error/errors/0/reason": "badRequest"}),
+    ),
+    row(
+        "2.4",
+        "discovery as a script",
+        Ask("GET", "/$discovery/rest?version=v1&callback=a.b&fields=name"),
+        Want(
+            200,
+            b'// API callback\na.b({\n  "name": "gmail"\n}\n);',
+            {"content-type": ("text/javascript; charset=UTF-8",)},
+        ),
+    ),
+    row(
+        "2.4",
+        "discovery as a script of no legal name",
+        Ask("GET", "/$discovery/rest?version=v1&callback=a-b"),
+        Want(200, holds=(b"Invalid JSONP callback name: 'a-b'",)),
+    ),
+    row(
+        "2.3",
+        "discovery looks at $.xgafv",
+        Ask("GET", "/$discovery/rest?version=v1&$.xgafv=9"),
+        Want(400, members={"error/errors/0/reason": "badRequest"}),
+    ),
+    row(
+        "2.3",
+        "discovery's errors without errors",
+        Ask("GET", "/$discovery/rest?version=v1&$.xgafv=2&fields=foo"),
+        Want(400, members={"error/errors": None, "error/code": 400}),
     ),
 ]

@@ -9,6 +9,7 @@ from tests.conformance.wire import (
     ALICE,
     BAD_ID,
     BAD_THREAD,
+    DENIED,
     JSON,
     LIST,
     NO_ENTITY,
@@ -22,6 +23,7 @@ from tests.conformance.wire import (
     message,
     ok,
     post,
+    refused,
     row,
     send,
     unknown,
@@ -413,6 +415,9 @@ SHOWN = {
     "a file's name": ("payload/parts/1/filename", "a.png"),
     "a file's size": ("payload/parts/1/body/size", 3),
     "full has no raw": ("raw", None),
+    "a file is fetched by itself": ("payload/parts/1/body/data", None),
+    "text is not fetched": ("payload/parts/0/parts/0/body/attachmentId", None),
+    "the beginning of its text": ("snippet", "Hello."),
 }
 
 
@@ -433,4 +438,70 @@ READ = [
     row("3.3", "a format that is none", get(LIST + "/{{own}}?format=huge"), Want(400, headers=JSON)),
 ]
 
-ROWS: list[Row] = [*MESSAGE, *RAW, *RESOURCE, *READ]
+FILE = LIST + "/{{id}}/attachments/{{token}}"
+TOKEN = ok({"payload": {"parts": [{"body": {}}, {"body": {"attachmentId": "{{token}}"}}]}})
+BAD_TOKEN = refused("Invalid attachment token")
+ATTACHED = [
+    Row(
+        "3.3",
+        fact,
+        (
+            (post(message(PARTS)), SENT),
+            (get(LIST + "/{{id}}?fields=payload/parts/body/attachmentId"), TOKEN),
+            (get(target), want),
+        ),
+    )
+    for fact, (target, want) in {
+        "a file's octets": (FILE, ok({"size": 3, "data": "QUJD"})),
+        "the message in the address of a file is not looked at": (
+            FILE.replace("{{id}}", "zzz"),
+            ok({"size": 3, "data": "QUJD"}),
+        ),
+        "of a file what is asked for": (FILE + "?fields=size", ok({"size": 3})),
+    }.items()
+] + [
+    row("3.3", f"no file: {text}", get(LIST + f"/{{{{own}}}}/attachments/{text}"), BAD_TOKEN)
+    for text in ("x", "0", "MTIz", "%00", "ANGjdJ8" * 100, "MDE5YWI0ZDg1Nzk2MDAwMDow")
+]
+PROFILE = "/gmail/v1/users/me/profile"
+SEND_AS = "/gmail/v1/users/me/settings/sendAs"
+NOTHING = {"emailAddress": "nobody@example.test", "messagesTotal": 0, "threadsTotal": 0, "historyId": "1"}
+PRIMARY = {
+    "sendAsEmail": ALICE,
+    "displayName": "",
+    "replyToAddress": "",
+    "signature": "",
+    "isPrimary": True,
+    "isDefault": True,
+}
+ABOUT_ONESELF = [
+    row(
+        "8.2",
+        "a profile",
+        get(PROFILE, token="carol"),
+        Want(200, headers=JSON, members={"emailAddress": "carol@example.test"}, holds=(b'"historyId": "',)),
+    ),
+    row("8.2", "a profile of nothing", get(PROFILE, token="nobody"), ok(NOTHING)),
+    row("8.2", "a profile by its owner's address", get(PROFILE.replace("me", "alice%40example.test")), Want(200)),
+    row("8.2", "a profile of somebody else's", get(PROFILE.replace("/me/", "/bob@example.test/")), DENIED),
+    row("8.1", "gmail.send has no profile", get(PROFILE, token="gmail.send"), Want(403)),
+    row("7.1", "the addresses of a From", get(SEND_AS), ok({"sendAs": [PRIMARY]})),
+    row("7.1", "an address of a From", get(SEND_AS + "/alice%40Example.test"), ok(PRIMARY)),
+    row("7.1", "an address of somebody else's", get(SEND_AS + "/bob@example.test"), NO_ENTITY),
+    row("8.1", "gmail.send has no addresses", get(SEND_AS, token="gmail.send"), Want(403)),
+    row("8.1", "settings are enough for the addresses", get(SEND_AS, token="gmail.settings.basic"), Want(200)),
+    row(
+        "3.3",
+        "the last change to a message, and its size and time",
+        get(LIST + "/{{own}}?format=minimal"),
+        Want(200, holds=(b'"historyId": "', b'"sizeEstimate": ', b'"internalDate": "', b'"snippet": "Hello."')),
+    ),
+    row(
+        "8.1",
+        "gmail.metadata shows nothing of the text",
+        get(LIST + "/{{own}}?format=metadata", token="gmail.metadata"),
+        Want(200, members={"snippet": None, "id": "{{own}}"}),
+    ),
+]
+
+ROWS: list[Row] = [*MESSAGE, *RAW, *RESOURCE, *READ, *ATTACHED, *ABOUT_ONESELF]

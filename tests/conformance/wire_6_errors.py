@@ -52,6 +52,11 @@ KEY_ALONE = (
     "that assert a principal. See https://cloud.google.com/docs/authentication"
 )
 NONSENSE = "Authorization: Bearer nonsense"
+NO_FIELD = (
+    'Invalid JSON payload received. Unknown name "{}": Cannot bind query parameter. '
+    "Field '{}' could not be found in request message."
+)
+NO_MEMBER = "Invalid JSON payload received. Unknown name \"{}\" at 'message': Cannot find field."
 
 
 def header(name: str) -> Want:
@@ -269,9 +274,49 @@ ORDER = {
         post(message(letter("Subject: x"), threadId="18f85d2eb6adb232")),
         NO_RECIPIENT,
     ),
-    "an unknown parameter and an unknown member": (
+    "an unknown parameter and an unknown member together": (
         post(b'{"foo":1}', "?bar=1"),
-        Want(400, members={"error/errors/0/reason": "invalid", "error/status": "INVALID_ARGUMENT"}),
+        violated(("", NO_FIELD.format("bar", "bar")), ("message", NO_MEMBER.format("foo"))),
+    ),
+    "all of the query and all of the body together": (
+        post(b'{"raw":"!","foo":1}', "?bar=1&qux=2"),
+        violated(
+            ("", NO_FIELD.format("bar", "bar")),
+            ("", NO_FIELD.format("qux", "qux")),
+            ("message.raw", "Invalid value at 'message.raw' (TYPE_BYTES), Base64 decoding failed for \"!\""),
+            ("message", NO_MEMBER.format("foo")),
+        ),
+    ),
+    "an unknown parameter alone, beside a good body": (
+        post(message(), "?bar=1"),
+        violated(("", NO_FIELD.format("bar", "bar"))),
+    ),
+    "an unknown parameter before a broken body": (
+        post(b"{", "?bar=1"),
+        violated(("", NO_FIELD.format("bar", "bar"))),
+    ),
+    "an unknown parameter and an unknown member before somebody else's mailbox": (
+        post(b'{"foo":1}').but(target=BOBS + "?bar=1"),
+        violated(("", NO_FIELD.format("bar", "bar")), ("message", NO_MEMBER.format("foo"))),
+    ),
+    "recipients before a thread not parseable": (
+        post(message(letter("Subject: x"), threadId="zzz")),
+        NO_RECIPIENT,
+    ),
+    "headers before a thread not parseable": (
+        post(message(letter("To: bob@example.test", "Cc: nobody"), threadId="zzz")),
+        header("Cc"),
+    ),
+    "raw before a thread not parseable": (post(b'{"threadId":"zzz"}'), NO_RAW),
+    "a small upload: recipients before a thread not parseable": (
+        upload(
+            b"--b\r\nContent-Type: application/json\r\n\r\n"
+            b'{"threadId":"zzz"}\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n'
+            b"Subject: x\r\n\r\nHello.\r\n--b--\r\n",
+            "?uploadType=multipart",
+            "Content-Type: multipart/related; boundary=b",
+        ),
+        NO_RECIPIENT,
     ),
 }
 

@@ -26,3 +26,13 @@ def test_facts_do_not_touch_each_other(tmp_path, database_url):
             "one",
             "two",
         ]
+
+
+def test_the_first_value_is_kept(tmp_path, database_url):
+    """Who comes later gets what was written first."""
+    with closing(Database(tmp_path, floor=0, url=database_url)) as database:
+        kept = [
+            database.submit(lambda connection, v=value: facts.keep(connection, "one", v)).result()
+            for value in "ab"
+        ]
+        assert kept == ["a", "a"]

@@ -141,6 +141,42 @@ def test_a_coding_below_the_chunks_is_refused(server):
     assert b"'gzip, chunked' is not supported" in received
 
 
+NO_HOST = {
+    "none": b"",
+    "an empty one": b"Host:\r\n",
+    "two": b"Host: x\r\nHost: y\r\n",
+    "one twice": b"Host: x\r\nHost: x\r\n",
+    "two in one": b"Host: x y\r\n",
+    "an address": b"Host: http://x/\r\n",
+    "a user": b"Host: a@x\r\n",
+    "octets over 127": b"Host: \xe4\r\n",
+}
+
+
+@pytest.mark.parametrize("target", [b"GET /healthz", b"GET /nowhere", b"POST " + SEND.encode()])
+@pytest.mark.parametrize("lines", NO_HOST.values(), ids=NO_HOST)
+def test_a_request_that_names_no_host_or_two_is_refused(server, lines, target):
+    """It is a 400 whatever it asks for (RFC 9112 section 3.2), and ends its connection."""
+    received = talk(server, target + b" HTTP/1.1\r\n" + lines + b"Content-Length: 0\r\n\r\n" + PROBE)
+    assert codes(received) == [400]
+    assert b"<title>Error 400 (Bad Request)!!1</title>" in received
+
+
+ONE_HOST = {
+    "a port": b"GET /healthz HTTP/1.1\r\nHost: x:80\r\n",
+    "an IPv6 address": b"GET /healthz HTTP/1.1\r\nHost: [::1]:80\r\n",
+    "HTTP/1.0 without any": b"GET /healthz HTTP/1.0\r\n",
+    "an absolute address": b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\n",
+    "an absolute address alone": b"GET http://x/healthz HTTP/1.1\r\n",
+}
+
+
+@pytest.mark.parametrize("head", ONE_HOST.values(), ids=ONE_HOST)
+def test_a_request_that_names_one_host_is_answered(server, head):
+    """So is one of HTTP/1.0, which needs none."""
+    assert codes(talk(server, head + b"Connection: close\r\n\r\n")) == [200]
+
+
 NO_HEAD = {
     "a TLS greeting": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 100, [400]),
     "a version from the future": (PROBE.replace(b"1.1", b"9.9"), [400]),
@@ -173,6 +209,21 @@ def test_a_client_that_asks_first_is_told_to_go_on(server):
         assert codes(connection.recv(1 << 16)) == [100]
         connection.sendall(BODY)
         assert codes(connection.recv(1 << 16)) == [200]
+
+
+def test_a_client_that_sends_far_too_much_sees_the_refusal(server):
+    """It is refused while it sends; 200 MB later it finds the 413, and its connection goes on."""
+    piece, count = bytes(1 << 20), 200
+    length = b"Content-Length: %d" % (len(piece) * count)
+    with closing(connected(server)) as connection:
+        connection.sendall(request(server, length))
+        received = connection.recv(1 << 16)
+        for _ in range(count):
+            connection.sendall(piece)
+        connection.sendall(LAST)
+        while more := connection.recv(1 << 16):
+            received += more
+    assert codes(received) == [413, 200]
 
 
 @pytest.mark.parametrize("lines", [(LENGTH,), (CHUNKED,)], ids=["a length", "chunks"])

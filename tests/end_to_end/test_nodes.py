@@ -98,7 +98,7 @@ def test_migrate_says_where_the_schema_is(url):
     command = [POSTROAD, "migrate", "--database", url]
     assert (
         subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        == "the schema is at step 0001\n"
+        == "the schema is at step 0003\n"
     )
 
 
@@ -125,7 +125,7 @@ def test_a_number_that_is_taken_is_replaced(tmp_path, database_url):
         submission = Submission(database, Stubborn(), policy, local, lambda: None)
 
         async def twice():
-            return [await submission.submit(alice, letter(f"canary-{one}-x"), None, NOW) for one in range(2)]
+            return [await submission.submit(alice, letter(f"canary-{one}-x"), "", NOW) for one in range(2)]
 
         first, second = asyncio.run(twice())
     assert first.gmail_id != second.gmail_id

@@ -85,7 +85,7 @@ def test_a_thread_asked_for_is_the_authors_alone(server, tokens):
 
 
 def test_a_message_id_comes_back_as_clients_read_it(server, tokens):
-    """Google's client asks for metadata and one header field; full shows the parts with their content."""
+    """Google's client asks for metadata and one header field; full shows the parts; a file is fetched."""
     message = EmailMessage()
     message["To"], message["Subject"] = BOB, "Grüße"
     message.set_content("Hello\n")
@@ -98,13 +98,18 @@ def test_a_message_id_comes_back_as_clients_read_it(server, tokens):
         one = {"userId": "me", "id": sent["id"]}
         found = calls.get(**one, format="metadata", metadataHeaders=["Message-Id", "Subject"]).execute()
         whole = calls.get(**one).execute()
+        token = {"messageId": sent["id"], "id": whole["payload"]["parts"][1]["body"]["attachmentId"]}
+        fetched = calls.attachments().get(userId="me", **token).execute()
+        profile = gmail.users().getProfile(userId="me").execute()
+        (send_as,) = gmail.users().settings().sendAs().list(userId="me").execute()["sendAs"]
     assert found["payload"]["mimeType"] == "multipart/mixed"
     assert field(found, "Subject") == "Grüße"
     assert field(found, "Message-ID").startswith(f"<{sent['id']}@")
     assert len(found["payload"]["headers"]) == 2
     text, file = whole["payload"]["parts"]
     assert base64.urlsafe_b64decode(text["body"]["data"]) == b"Hello\r\n"
-    assert (file["filename"], file["body"]) == ("a.zip", {"size": 2, "data": "AP8="})
+    assert (file["filename"], file["body"]["size"], fetched) == ("a.zip", 2, {"size": 2, "data": "AP8="})
+    assert profile["emailAddress"] == send_as["sendAsEmail"] == ALICE
 
 
 def test_a_scope_of_metadata_shows_no_content(server, tokens):
@@ -166,7 +171,7 @@ def test_an_alias_is_the_accounts_own(server, tokens):
     assert sent["labelIds"] == ["UNREAD", "SENT", "INBOX"]
     assert field(received(server, tokens[BOB], "Offer"), "From") == f"Sales <{alias}>"
     mail(server, tokens[BOB], f"To: {alias}", "Subject: Order")
-    assert received(server, tokens[ALICE], "Order")["labelIds"] == ["INBOX", "UNREAD"]
+    assert received(server, tokens[ALICE], "Order")["labelIds"] == ["UNREAD", "INBOX"]
     path = f"/gmail/v1/users/{alias}/messages/send"
     denied = server.request("POST", path, b"{}", {"Authorization": f"Bearer {tokens[ALICE]}"})
     assert (denied.code, denied.message) == (403, f"Delegation denied for {ALICE}")

@@ -10,11 +10,12 @@ from postroad.database.commit import insert
 from postroad.mail.copies import Insertion
 from postroad.mail.threads import Ancestry
 from postroad.mailbox import messages
-from postroad.mailbox.messages import RECEIVED, SENT, SENT_TO_ONESELF, Stored
+from postroad.mailbox.messages import RECEIVED, SENT, SENT_TO_ONESELF, Stored, Totals
 
 ME, OTHER = 1, 2
 NOW = 1_700_000_000_000
 CONTENT = b"From: me@a.test\r\nTo: you@b.test\r\n\r\nbody\r\n"
+LONG = b"X: " + b"a" * 300_000 + b"\r\n\r\n" + b"body" * 100_000
 FACTS = {
     "size": 0,
     "header_size": 0,
@@ -182,3 +183,20 @@ def test_copies_that_were_not_delivered_never_clash(connection):
     """The author's own copies have no delivery, and there may be many."""
     put(connection, copy(1), copy(2))
     assert len(messages.page(connection, ME, before=None, limit=9)) == 2
+
+
+def test_totals_are_of_one_mailbox(connection):
+    """Messages and threads are counted, the newest is told; of an empty mailbox there is none."""
+    assert messages.totals(connection, ME) == Totals(0, 0, None)
+    for one in (copy(1), copy(2, thread_id=1), copy(5), copy(9, OTHER)):
+        insert(connection, messages.rows(one))
+    assert messages.totals(connection, ME) == Totals(3, 2, 5)
+
+
+@pytest.mark.parametrize("octets", [0, 2, 1000])
+def test_a_content_begins_with_its_header_section(connection, octets):
+    """So much of the body follows it as was asked for, and is there."""
+    header, _, body = LONG.partition(b"\r\n\r\n")
+    insert(connection, contents.rows(2, ME, [LONG], FACTS | {"header_size": len(header) + 2}))
+    begun = messages.beginning(connection, copy(7, content_id=2), octets)
+    assert begun == header + b"\r\n\r\n" + body[:octets]

@@ -70,7 +70,7 @@ class House:
             "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
-            "headers": list(own.items()),
+            "headers": [(b"host", b"x"), *own.items()],
         }
         events = [{"type": "http.request", "body": body, "more_body": False}]
         sent = []
@@ -118,10 +118,12 @@ def house_in(folder) -> House:
                 own = "" if name == "alice" else "bob's "
                 granted = frozenset({SCOPES[scope]})
                 house.tokens[own + short] = tokens.issue(
-                    connection, owner, granted, expires_at=NOW + HOUR, now=NOW
+                    connection, account_id=owner.account_id, scopes=granted, expires_at=NOW + HOUR, now=NOW
                 )
             if name == "alice":
-                house.tokens["expired"] = tokens.issue(connection, owner, granted, expires_at=NOW, now=NOW)
+                house.tokens["expired"] = tokens.issue(
+                    connection, account_id=owner.account_id, scopes=granted, expires_at=NOW, now=NOW
+                )
 
     database.submit(people).result()
     return house
@@ -404,7 +406,11 @@ READS = {
         400,
         "Invalid value at 'max_results' (TYPE_UINT32), \"ten\"\n" + unbound("foo"),
     ),
-    "a search": ("/gmail/v1/users/me/messages?q=from:me", 400, "q is not served by this version."),
+    "a search": (
+        "/gmail/v1/users/me/messages?q=from:me",
+        400,
+        "A search (the parameter q) is not served by this version.",
+    ),
     "another's list": ("/gmail/v1/users/bob@example.test/messages", 403, DELEGATION),
 }
 

@@ -178,4 +178,3 @@ def test_what_is_no_batch_is_refused_as_a_whole(body, code, text):
     response = asyncio.run(batch.answer(request, b"", None, 10_000))
     error = json.loads(response.body)["error"]
     assert (response.code, error["code"], error["message"]) == (code, code, text)
-    assert not request.unread

@@ -37,6 +37,23 @@ def test_the_openapi_document_has_its_address():
     assert json.loads(asked("/postroad/v1/openapi.json").body)["servers"] == [{"url": ROOT}]
 
 
+SHAPED = {
+    "a mask": (b"fields=name", 200, b'{\n  "name": "gmail"\n}\n'),
+    "no indentation": (b"fields=name&prettyPrint=false", 200, b'{"name":"gmail"}'),
+    "a script": (b"fields=name&callback=f", 200, b'// API callback\nf({\n  "name": "gmail"\n}\n);'),
+    "a mask of nothing": (b"fields=nam", 400, b'{\n  "error": {\n    "code": 400,\n'),
+    "no JSON": (b"alt=proto", 400, b'{\n  "error": {\n    "code": 400,\n'),
+    "a shape of errors that there is not": (b"$.xgafv=3", 400, b'{\n  "error": {\n    "code": 400,\n'),
+}
+
+
+@pytest.mark.parametrize(("query", "code", "beginning"), SHAPED.values(), ids=SHAPED)
+def test_a_document_is_shaped_as_asked(query, code, beginning):
+    """The standard parameters hold for it as for any answer."""
+    response = asked("/$discovery/rest", b"version=v1&" + query)
+    assert (response.code, response.body[: len(beginning)]) == (code, beginning)
+
+
 @pytest.mark.parametrize("query", [b"version=v2", b"version=v1&version=v3"])
 def test_another_version_is_not_found(query):
     """There is one version of this API."""

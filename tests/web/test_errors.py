@@ -262,6 +262,7 @@ GOLDEN = {
     ),
     refusals.ThreadIdInvalid(): invalid("Invalid thread_id value"),
     refusals.IdInvalid(): invalid("Invalid id value"),
+    refusals.AttachmentInvalid(): invalid("Invalid attachment token"),
     refusals.MaxResultsInvalid(): invalid("Invalid maxResults"),
     refusals.FieldsInvalid(
         [Violation("message", UNKNOWN_FOO), Violation("message.raw", NO_BASE64 + '"Q!"')]
@@ -325,7 +326,16 @@ GOLDEN = {
     ),
     refusals.UserQuotaExceeded(limit=USER_LIMIT): over_quota(429, USER_LIMIT, "RESOURCE_EXHAUSTED"),
     refusals.ProjectQuotaExceeded(limit=PROJECT_LIMIT): over_quota(403, PROJECT_LIMIT, "PERMISSION_DENIED"),
+    refusals.NotAForm(problem="it holds a NUL"): simple(
+        400, "The request is not a form: it holds a NUL", "badRequest", "INVALID_ARGUMENT"
+    ),
+    refusals.MailboxMissing(): simple(
+        400, "Precondition check failed.", "failedPrecondition", "FAILED_PRECONDITION"
+    ),
     refusals.NotFound(): simple(404, "Requested entity was not found.", "notFound", "NOT_FOUND"),
+    refusals.MetadataSearch(): simple(
+        403, "Metadata scope does not support 'q' parameter", "forbidden", "PERMISSION_DENIED"
+    ),
     refusals.NotServed(what="format=full"): simple(
         400, "format=full is not served by this version.", "badRequest", "INVALID_ARGUMENT"
     ),
@@ -422,3 +432,11 @@ def test_a_refusal_that_knows_says_when_to_come_back():
     refusal = refusals.UserQuotaExceeded(limit=USER_LIMIT, retry_after=7)
     assert (b"retry-after", b"7") in errors.refused(refusal, SEND).headers
     assert b"retry-after" not in dict(errors.refused(refusals.Draining(), SEND).headers)
+
+
+def test_a_request_for_no_host_gets_a_page_and_ends_its_connection():
+    """It looks as Google's front end tells it, and nobody goes on where the next request may be another's."""
+    response = errors.malformed()
+    assert (response.code, response.media_type) == (400, b"text/html; charset=UTF-8")
+    assert b"<title>Error 400 (Bad Request)!!1</title>" in response.body
+    assert (b"connection", b"close") in response.headers

@@ -204,32 +204,6 @@ def test_a_message_is_read(body, raw, thread):
     assert read(bytearray(body)) == Sent(raw, thread)
 
 
-@pytest.mark.parametrize(
-    ("thread", "number"),
-    [
-        ("", None),
-        ("1f", 0x1F),
-        ("001F", 0x1F),
-        ("18f85d2eb6adb232", 0x18F85D2EB6ADB232),
-        ("7" + "f" * 15, 2**63 - 1),
-    ],
-)
-def test_a_thread_is_a_number(thread, number):
-    """Upper case and leading zeros are as good; nothing is no thread."""
-    assert Sent(b"", thread).thread_id == number
-
-
-@pytest.mark.parametrize(
-    "thread", ["8" + "0" * 15, "-1", "0x1f", " 1f", "1_f", "thread-f:17", "FMfcgzQ", "1" * 65]
-)
-def test_any_other_thread_is_refused_when_asked_for(thread):
-    """A body is read before the thread is looked at: Google checks who may send first (6.3)."""
-    sent = read(bytearray(json.dumps({"threadId": thread}).encode()))
-    with pytest.raises(refusals.ThreadIdInvalid, match="Invalid thread_id value") as refused:
-        _ = sent.thread_id
-    assert "threadId" in refused.value.why
-
-
 @pytest.mark.parametrize(("body", "refusal", "text"), REFUSED.values(), ids=REFUSED)
 def test_anything_else_is_refused(body, refusal, text):
     """Every other body has one refusal, with the text of gmail-wire.md."""

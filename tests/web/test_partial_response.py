@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postroad.refusals import MaskInvalid
-from postroad.web.partial_response import MAX_LENGTH, compiled, masked
+from postroad.web.partial_response import MAX_LENGTH, compiled, cut, masked
 from postroad.web.schemas import SCHEMAS
 
 MESSAGE = {
@@ -169,3 +169,26 @@ def test_the_longest_mask_is_read_in_no_time():
     assert compiled(wide[:MAX_LENGTH], "Message") is not None
     with pytest.raises(MaskInvalid):
         compiled("(" * MAX_LENGTH, "Message")
+
+
+VALUE = {"a": {"b": [{"c": 1, "d": 2}, {"c": 3}], "e": "f"}, "g": ["h"], "i": {}}
+CUT = {
+    "nothing named": ("", VALUE),
+    "a name": ("g", {"g": ["h"]}),
+    "through a list": ("a/b/c", {"a": {"b": [{"c": 1}, {"c": 3}]}}),
+    "a group": ("a(b/d,e),i", {"a": {"b": [{"d": 2}, {}], "e": "f"}, "i": {}}),
+    "whatever there is": ("a/*/c", {"a": {"b": [{"c": 1}, {"c": 3}]}}),
+}
+
+
+@pytest.mark.parametrize(("mask", "left"), CUT.values(), ids=CUT)
+def test_a_value_without_schema_is_cut_by_what_is_in_it(mask, left):
+    """Its own names are its fields; lists are looked through."""
+    assert cut(VALUE, mask) == left
+
+
+@pytest.mark.parametrize("mask", ["z", "a/z", "g/h", "i/z", "a/e/f", "a("])
+def test_what_is_not_in_a_value_is_no_field(mask):
+    """A mask of what is not there is refused, as for a resource with a schema."""
+    with pytest.raises(MaskInvalid):
+        cut(VALUE, mask)

@@ -18,7 +18,7 @@ def test_what_comes_in_time_is_given():
     async def one():
         return "a"
 
-    value, seconds = asyncio.run(within(10, one))
+    value, seconds = asyncio.run(within(lambda: 10, one))
     assert value == "a"
     assert 0 <= seconds < 10
 
@@ -27,9 +27,9 @@ def test_each_wait_has_its_own_end():
     """Of two waits the shorter ends alone, and its task goes on."""
 
     async def two():
-        patient = asyncio.create_task(within(100, asyncio.Event().wait))
+        patient = asyncio.create_task(within(lambda: 100, asyncio.Event().wait))
         with pytest.raises(TimeoutError):
-            await within(0.02, asyncio.Event().wait)
+            await within(lambda: 0.02, asyncio.Event().wait)
         assert asyncio.current_task().cancelling() == 0
         assert not patient.done()
         patient.cancel()
@@ -43,10 +43,25 @@ def test_one_who_cancels_is_not_taken_for_the_clock():
     """A task cancelled by somebody else while it waits is cancelled."""
 
     async def cancelled():
-        task = asyncio.create_task(within(100, asyncio.Event().wait))
+        task = asyncio.create_task(within(lambda: 100, asyncio.Event().wait))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(cancelled())
+
+
+def test_the_time_may_become_less_while_somebody_waits():
+    """A wait that had time enough ends when that is taken from it."""
+    left = [100.0]
+
+    async def one():
+        waiting = asyncio.create_task(within(lambda: left[0], asyncio.Event().wait))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        left[0] = 0.0
+        with pytest.raises(TimeoutError):
+            await waiting
+
+    asyncio.run(one())

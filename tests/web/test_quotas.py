@@ -49,7 +49,7 @@ def test_no_more_is_spent_than_a_full_bucket_and_what_came_in(calls, each_minute
 
 def charged(counted: Quotas, user: str, now: int) -> bool:
     try:
-        counted.charge(user, SEND.units, now)
+        counted.charge(user, None, SEND.units, now)
     except (refusals.UserQuotaExceeded, refusals.ProjectQuotaExceeded):
         return False
     return True
@@ -62,6 +62,35 @@ def test_a_user_sends_sixty_times_a_minute():
     assert charged(counted, "bob@example.test", NOW)
     assert not charged(counted, "alice@example.test", NOW + 999)
     assert all(charged(counted, "alice@example.test", NOW + 1000 * second) for second in range(1, 100))
+
+
+PROGRAM = "123456789012-" + "x" * 32 + ".apps.googleusercontent.com"
+
+
+def test_a_program_has_units_of_its_own():
+    """What a user spends by one program is not taken from another's; tokens of no program share theirs."""
+    counted = Quotas(100, 300)
+    for client_id in (None, PROGRAM, "1000000000000000001"):
+        counted.charge("alice", client_id, 100, NOW)
+        with pytest.raises(refusals.UserQuotaExceeded):
+            counted.charge("alice", client_id, 1, NOW)
+        counted.charge("bob", client_id, 100, NOW)
+        counted.charge("carol", client_id, 100, NOW)
+        with pytest.raises(refusals.ProjectQuotaExceeded):
+            counted.charge("dave", client_id, 1, NOW)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "number"),
+    [(None, "0"), (PROGRAM, "123456789012"), ("1000000000000000001", "1000000000000000001")],
+)
+def test_a_refusal_names_the_programs_project(client_id, number):
+    """Its number is what a client_id begins with, as at Google."""
+    counted = Quotas(100)
+    counted.charge("alice", client_id, 100, NOW)
+    with pytest.raises(refusals.UserQuotaExceeded) as refused:
+        counted.charge("alice", client_id, 100, NOW)
+    assert str(refused.value).endswith(f" for consumer 'project_number:{number}'.")
 
 
 def test_all_users_together_are_limited():
@@ -90,7 +119,7 @@ def test_a_refusal_tells_whose_limit_and_when_to_come_back(counted, refusal, nam
     while charged(counted, "alice@example.test", NOW):
         pass
     with pytest.raises(refusal) as refused:
-        counted.charge("alice@example.test", SEND.units, NOW)
+        counted.charge("alice@example.test", None, SEND.units, NOW)
     assert str(refused.value) == (
         f"Quota exceeded for quota metric 'Total Query Cost' and limit '{name}'"
         " of service 'gmail.googleapis.com' for consumer 'project_number:0'."
@@ -111,8 +140,12 @@ def test_full_buckets_are_forgotten(monkeypatch):
 
 def test_every_method_costs_something():
     """The costs are those of Google's table."""
-    assert {method.id.rpartition(".")[2]: method.units for method in METHODS} == {
-        "send": 100,
-        "list": 5,
-        "get": 20,
+    assert {method.id.removeprefix("gmail.users."): method.units for method in METHODS} == {
+        "messages.send": 100,
+        "messages.list": 5,
+        "messages.get": 20,
+        "messages.attachments.get": 5,
+        "getProfile": 1,
+        "settings.sendAs.list": 1,
+        "settings.sendAs.get": 1,
     }

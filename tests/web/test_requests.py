@@ -215,9 +215,26 @@ def test_what_is_left_of_a_body_is_drained():
 def test_draining_has_an_end(monkeypatch):
     """Of a body that goes on and on no more than the bound is drained."""
     monkeypatch.setattr(requests, "DRAINED", 10)
+    monkeypatch.setattr(requests, "DRAINED_SECONDS", 3.0)
+    client = Client(*[b"a" * 8] * 9, seconds=1.0)
+    run(request_of(client, CHUNKED).drain())
+    assert client.asked == 4
+
+
+def test_a_client_that_is_quick_is_drained_past_the_bound(monkeypatch):
+    """What comes within the time is read, however much: who is in the midst of sending sees the answer."""
+    monkeypatch.setattr(requests, "DRAINED", 10)
     client = Client(*[b"a" * 8] * 9)
     run(request_of(client, CHUNKED).drain())
-    assert client.asked == 2
+    assert client.events == []
+
+
+def test_nothing_is_held_for_what_is_drained():
+    """What is read and forgotten takes no room from others."""
+    request = sharing(body_memory.BodyMemory(1 << 20), Client(b"a"), CHUNKED)
+    run(request.share.hold(1 << 19))
+    run(request.drain())
+    assert request.share.memory.free == 1 << 20
 
 
 @pytest.mark.parametrize("client", [Client(b"a", gone=True), Client(gone=True)])
@@ -333,6 +350,56 @@ def sharing(memory, client, *headers):
     return request_of(client, *headers, share=body_memory.Share(memory))
 
 
+def held_by(memory, pace, count):
+    """Requests that hold all of the memory, and whose bodies go on at so many octets a second."""
+    share = memory.octets // count
+    clients = [Client(*[bytes(pace)] * (share // pace), seconds=1.0 / count) for _ in range(count)]
+    return [sharing(memory, client, length(share)) for client in clients]
+
+
+async def read(request, *, after=0):
+    """The body of a request, after so many turns of the others; then its room is free again."""
+    for _ in range(after):
+        await asyncio.sleep(0)
+    try:
+        return await request.body(1 << 20)
+    finally:
+        request.share.release()
+
+
+async def crowd(*bodies):
+    return await asyncio.gather(*bodies, return_exceptions=True)
+
+
+def test_the_slow_make_way_for_who_waits():
+    """Bodies that would hold all memory for hours are refused once somebody waits for it, and he is served."""
+    memory = body_memory.BodyMemory(500 * 1024)
+    slow = held_by(memory, 1024, 5)
+    waiting = sharing(memory, Client(bytes(100 * 1024)), length(100 * 1024))
+    *came, body = run(crowd(*map(read, slow), read(waiting, after=60)))
+    assert len(body) == 100 * 1024
+    assert refusals.BodyTooSlow in map(type, came)
+
+
+def test_the_slow_go_on_while_nobody_waits():
+    """Without anybody who waits for room, the same bodies are read to their end."""
+    memory = body_memory.BodyMemory(500 * 1024)
+    came = run(crowd(*map(read, held_by(memory, 1280, 5))))
+    assert [len(body) for body in came] == [100 * 1024] * 5
+
+
+@pytest.mark.parametrize(("octets", "held"), [(65536, 0), (65537, 500_000)])
+def test_a_body_that_is_passed_on_holds_what_is_kept_of_it(octets, held):
+    """A stream holds room for what its reader keeps, once it is not small."""
+    request = sharing(body_memory.BodyMemory(1 << 20), Client(bytes(octets)), CHUNKED)
+
+    async def passed_on():
+        return sum([len(piece) async for piece in request.streamed(1 << 20, 500_000)])
+
+    assert run(passed_on()) == octets
+    assert request.share.octets == held
+
+
 HELD = {
     "small": ((b"a" * 65536,), (length(65536),), 0),
     "large": ((b"a" * 65537,), (length(65537),), 65537),
@@ -388,3 +455,38 @@ def test_a_path_without_raw_octets_is_taken_as_it_is():
 def test_http_2_may_have_a_body_without_saying_so():
     """In HTTP/2 a body needs no header."""
     assert run(request_of(Client(b"abc"), http_version="2").body(100)) == b"abc"
+
+
+HOSTS = {
+    "a name": ([b"x"], "1.1", True),
+    "a name and a port": ([b"mail.example.test:8587"], "1.1", True),
+    "an IPv6 address": ([b"[2001:db8::1]:80"], "1.1", True),
+    "none": ([], "1.1", False),
+    "an empty one": ([b""], "1.1", False),
+    "two": ([b"x", b"x"], "1.1", False),
+    "a list": ([b"x y"], "1.1", False),
+    "a path": ([b"x/y"], "1.1", False),
+    "a user": ([b"a@x"], "1.1", False),
+    "a line break": ([b"x\n"], "1.1", False),
+    "octets over 127": ([b"\xe4"], "1.1", False),
+    "a very long one": ([b"x" * 262], "1.1", False),
+    "none in HTTP/1.0": ([], "1", True),
+    "an empty one in HTTP/1.0": ([b""], "1", True),
+    "two in HTTP/1.0": ([b"x", b"y"], "1", False),
+    "one in HTTP/2": ([b"x"], "2", True),
+    "two in HTTP/2": ([b"x", b"y"], "2", False),
+}
+
+
+@pytest.mark.parametrize(("hosts", "version", "named"), HOSTS.values(), ids=HOSTS)
+def test_a_request_names_one_host(hosts, version, named):
+    """One Host, of the characters that a host may have; HTTP/1.0 knew none (RFC 9112 section 3.2)."""
+    headers = [(b"accept", b"*/*"), *((b"host", host) for host in hosts)]
+    assert requests.names_host({"headers": headers, "http_version": version}) == named
+
+
+def test_cookies_in_several_lines_are_all_there():
+    """HTTP/2 may bring each in a line of its own; of other headers the last counts."""
+    lines = ((b"cookie", b"a=b"), (b"x", b"1"), (b"cookie", b"c=d; e=f"), (b"x", b"2"))
+    headers = request_of(Client(), *lines).headers
+    assert headers == {b"cookie": b"a=b; c=d; e=f", b"x": b"2"}

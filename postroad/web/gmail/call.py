@@ -7,6 +7,7 @@ from typing import Any
 from postroad.database.engine import Database
 from postroad.oauth.accounts import Account
 from postroad.submission import Submission
+from postroad.uploads import Owner
 from postroad.web.addresses import Addresses
 from postroad.web.partial_response import Mask, masked
 from postroad.web.requests import Request
@@ -17,7 +18,7 @@ from postroad.web.transcoding import Route
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call by `account` within `scopes`, at `now` (milliseconds).
+    """A call by `account` within `scopes`, at `now` (milliseconds), by the program `client_id`, if that is known.
 
     `parameters` are the standard ones, `query` the method's own with their values, `mask` what is wanted of the
     answer.
@@ -30,10 +31,16 @@ class Call:
     mask: Mask | None
     account: Account
     scopes: frozenset[str]
+    client_id: str | None
     now: int
     database: Database
     submission: Submission
     addresses: Addresses
+
+    @property
+    def owner(self) -> Owner:
+        """Whose an upload is that this call begins or goes on with."""
+        return Owner(self.account.account_id, self.client_id)
 
     @property
     def address(self) -> str:

@@ -1,6 +1,7 @@
 """users.messages: send; get; and so much of list as shows what was sent and captured."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,16 +13,20 @@ from postroad.database.identifiers import number_of, text_of
 from postroad.mail.mime import tree
 from postroad.mailbox import messages as mailbox
 from postroad.mailbox.messages import Stored
+from postroad.refusals import FieldsInvalid, Refusal
 from postroad.submission import Accepted, unless_small
 from postroad.web.bearer import refuse_others
-from postroad.web.gmail import payload, uploads
+from postroad.web.gmail import attachments, payload, snippet, uploads
 from postroad.web.gmail.call import Call
 from postroad.web.message_json import Sent, read
 from postroad.web.methods import SHOW_CONTENT
+from postroad.web.requests import Request
 from postroad.web.responses import Response
 
 PAGE = 100
 LARGEST_PAGE = 500
+# Octets of a body that a snippet is looked for in.
+SNIPPET_OF = 64 * 1024
 
 
 async def send(call: Call) -> Response:
@@ -31,7 +36,7 @@ async def send(call: Call) -> Response:
     sent = await _sent(call)
     if not sent.raw:
         raise refusals.RawMissing("the JSON body has no raw, or an empty one")
-    return call.answer(_accepted(await call.submission.submit(call.account, sent.raw, sent.thread_id, call.now)))
+    return call.answer(_accepted(await call.submission.submit(call.account, sent.raw, sent.thread, call.now)))
 
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:
@@ -50,6 +55,20 @@ async def _sent(call: Call) -> Sent:
     return sent
 
 
+async def together(misfits: FieldsInvalid, request: Request, max_size: int) -> FieldsInvalid:
+    """What does not fit in the query, and in the body of a send: Google tells both at once (gmail-wire.md 6.3).
+
+    Of a body that is refused as a whole nothing is told.
+    """
+    with suppress(Refusal):
+        body = await request.body(_json_limit(max_size))
+        try:
+            await unless_small(len(body), read, body)
+        except FieldsInvalid as more:
+            return misfits.together_with(more)
+    return misfits
+
+
 def _json_limit(max_size: int) -> int:
     """Octets of a JSON body that holds a message of the largest size in base64, and room for the rest."""
     return max_size // 3 * 4 + 64 * 1024
@@ -60,7 +79,9 @@ async def listing(call: Call) -> Response:
     refuse_others(call.account, call.route.variables["userId"])
     limit = _max_results(call.query.get("maxResults", PAGE))
     if call.query.get("q"):
-        raise refusals.NotServed(what="q")
+        if call.scopes.isdisjoint(SHOW_CONTENT):
+            raise refusals.MetadataSearch
+        raise refusals.NotServed(what="A search (the parameter q)")
     found = await call.database.read(
         partial(
             mailbox.page,
@@ -100,7 +121,13 @@ async def get(call: Call) -> Response:
         raise refusals.NotFound(f"{call.account.address} has no message {text_of(gmail_id)}")
     names = call.query.get("metadataHeaders", ())
     shown = await call.database.read(lambda connection: _SHOWN[wanted](connection, stored, names))
-    return call.answer(_resource(stored) | shown)
+    if not call.scopes.isdisjoint(SHOW_CONTENT):
+        shown = {"snippet": await call.database.read(partial(_snippet, stored=stored))} | shown
+    return call.answer(_resource(stored, shown))
+
+
+def _snippet(connection: Connection, stored: Stored) -> str:
+    return snippet.of(tree(mailbox.beginning(connection, stored, SNIPPET_OF)))
 
 
 def _minimal(_connection: Connection, _stored: Stored, _names: Collection[str]) -> dict[str, Any]:
@@ -112,7 +139,11 @@ def _raw(connection: Connection, stored: Stored, _names: Collection[str]) -> dic
 
 
 def _full(connection: Connection, stored: Stored, _names: Collection[str]) -> dict[str, Any]:
-    return {"payload": payload.full(tree(mailbox.octets(connection, stored)))}
+    return {
+        "payload": payload.full(
+            tree(mailbox.octets(connection, stored)), partial(attachments.token, stored.gmail_id)
+        )
+    }
 
 
 def _metadata(connection: Connection, stored: Stored, names: Collection[str]) -> dict[str, Any]:
@@ -122,11 +153,14 @@ def _metadata(connection: Connection, stored: Stored, names: Collection[str]) ->
 _SHOWN = {"minimal": _minimal, "raw": _raw, "full": _full, "metadata": _metadata}
 
 
-def _resource(stored: Stored) -> dict[str, Any]:
+def _resource(stored: Stored, shown: dict[str, Any]) -> dict[str, Any]:
+    """The last change to a message is that it came: nothing here changes one."""
     return {
         "id": text_of(stored.gmail_id),
         "threadId": text_of(stored.thread_id),
         "labelIds": stored.labels,
+        **shown,
         "sizeEstimate": stored.size,
+        "historyId": str(stored.gmail_id),
         "internalDate": str(stored.internal_date),
     }

@@ -11,7 +11,7 @@ from typing import Any
 from postroad import refusals
 from postroad.oauth import accounts
 from postroad.oauth.accounts import Account
-from postroad.submission import PARSED_ON_LOOP, Accepted, Submission
+from postroad.submission import PARSED_ON_LOOP, Accepted, Submission, thread_number
 from postroad.uploads import ACTIVE, BATCH, FINAL, WEEK, MovedError, Upload, batches, new_id
 from postroad.web import resumable
 from postroad.web.bearer import refuse_others
@@ -24,6 +24,8 @@ from postroad.web.resumable import Asked, Protocol
 
 Resource = Callable[[Accepted], Any]
 Pieces = AsyncIterator[bytes | bytearray]
+# Octets that an upload has in memory: a batch that is being stored, and what of it is read on meanwhile.
+HELD = 2 * BATCH
 
 
 async def author_of(submission: Submission, upload_id: str, now: int) -> Account:
@@ -56,7 +58,7 @@ async def _media(call: Call) -> Accepted:
     refuse_others(call.account, call.route.variables["userId"])
     if _is_small(request):
         return await _at_once(call, await request.body(limit), Sent(b""))
-    return await _as_it_comes(call, request.pieces(limit), lambda: Sent(b""))
+    return await _as_it_comes(call, request.streamed(limit, HELD), lambda: Sent(b""))
 
 
 def _is_small(request: Request) -> bool:
@@ -70,7 +72,8 @@ async def _multipart(call: Call) -> Accepted:
     related = Related(boundary_of(call.request.headers.get(b"content-type", b"")))
 
     async def media() -> Pieces:
-        async for octets in call.request.pieces(_multipart_limit(call.submission.policy.max_size)):
+        limit = _multipart_limit(call.submission.policy.max_size)
+        async for octets in call.request.streamed(limit, HELD):
             if found := related.take(octets):
                 yield found
         if found := related.end():
@@ -97,7 +100,7 @@ async def _as_it_comes(call: Call, pieces: Pieces, metadata: Callable[[], Sent])
     if len(first) < BATCH:
         return await _at_once(call, first, sent)
     uploads = call.submission.uploads
-    _, one = await uploads.begin(call.account.account_id, thread_id=sent.thread_id, now=call.now)
+    _, one = await uploads.begin(call.owner, thread_id=thread_number(sent.thread), now=call.now)
     try:
         one = await uploads.receive(one, _before(first, coming))
         return await call.submission.submit_upload(call.account, one, call.now)
@@ -116,7 +119,7 @@ async def _before(first: bytearray, rest: AsyncIterator[bytearray]) -> Pieces:
 async def _at_once(call: Call, content: bytearray, sent: Sent) -> Accepted:
     if not content:
         raise refusals.RawMissing
-    return await call.submission.submit(call.account, content, sent.thread_id, call.now)
+    return await call.submission.submit(call.account, content, sent.thread, call.now)
 
 
 async def _start(call: Call) -> Response:
@@ -129,7 +132,7 @@ async def _start(call: Call) -> Response:
     sent = read(body if body.strip() != b"null" else bytearray())  # as PHP says that there is none
     refuse_others(call.account, call.route.variables["userId"])
     upload_id, _ = await call.submission.uploads.begin(
-        call.account.account_id, thread_id=sent.thread_id, total=total, lasts=WEEK, now=call.now
+        call.owner, thread_id=thread_number(sent.thread), total=total, lasts=WEEK, now=call.now
     )
     return resumable.started(call.address, request.raw_path, call.parameters, upload_id)
 
@@ -140,14 +143,13 @@ async def _go_on(call: Call, resource: Resource) -> Response:
     uploads = call.submission.uploads
     asked = resumable.asked(request.verb, request.headers)
     one = await uploads.find(upload_id, call.now)
-    if one.account_id != call.account.account_id:
-        raise refusals.NotFound("the upload_id is another account's")
+    if not one.belongs_to(call.owner):
+        raise refusals.NotFound("the upload_id is another account's, or another program's")
     refuse_others(call.account, call.route.variables["userId"])
     try:
         one = await _brought_on(call, one, asked)
     except MovedError:
         one = await uploads.find(upload_id, call.now)
-    await request.drain()
     if one.state != FINAL or one.gmail_id is None or one.thread_id is None:
         return resumable.told(one, upload_id, request.headers)
     accepted = Accepted(one.gmail_id, one.thread_id, one.labels)
@@ -186,7 +188,7 @@ async def _fresh(request: Request, one: Upload, asked: Asked, limit: int) -> Pie
     most = min(limit if one.total is None else one.total - offset, limit if asked.length is None else asked.length)
     skipped = one.received - offset
     came = 0
-    async for octets in request.pieces(limit):
+    async for octets in request.streamed(limit, HELD):
         fresh = octets[max(skipped - came, 0) :]
         came += len(octets)
         if came > most:

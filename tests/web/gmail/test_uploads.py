@@ -19,11 +19,12 @@ from postroad.database.identifiers import Identifiers, number_of
 from postroad.database.schema import message
 from postroad.mail.copies import with_insertions
 from postroad.mailbox import messages
-from postroad.oauth import accounts, tokens
+from postroad.oauth import accounts, clients, consents, tokens
 from postroad.oauth.scopes import SCOPES
+from postroad.oauth.tokens import Source
 from postroad.refusals import Refusal
 from postroad.submission import Policy, Submission, prepare
-from postroad.uploads import WEEK
+from postroad.uploads import WEEK, Owner
 from postroad.web.asgi import Face
 
 NOW = 1_790_000_000_000
@@ -77,7 +78,7 @@ class House:
             own[b"authorization"] = b"Bearer " + self.tokens[token].encode()
         octets = [octets] if isinstance(octets, bytes) else list(octets)
         own.setdefault(b"content-length", b"%d" % sum(map(len, octets)))
-        scope = {"type": "http", "http_version": "1.1", "method": verb, "headers": list(own.items())}
+        scope = {"type": "http", "http_version": "1.1", "method": verb, "headers": [(b"host", b"x"), *own.items()]}
         scope |= {"path": unquote(path), "raw_path": path.encode(), "query_string": query.encode()}
         events = [{"type": "http.request", "body": one, "more_body": True} for one in octets]
         events.append({"type": "http.request", "body": b"", "more_body": False})
@@ -131,7 +132,9 @@ def house(tmp_path_factory):
         for name in ("alice", "bob", "carol"):
             owner = accounts.add(connection, f"{name}@example.test", administrator=False, now=NOW)
             granted = frozenset({SCOPES["gmail.send"]})
-            made.tokens[name] = tokens.issue(connection, owner, granted, expires_at=NOW + WEEK, now=NOW)
+            made.tokens[name] = tokens.issue(
+                connection, account_id=owner.account_id, scopes=granted, expires_at=NOW + WEEK, now=NOW
+            )
         accounts.disable(connection, "carol@example.test", NOW)
 
     made.database.submit(people).result()
@@ -281,7 +284,7 @@ def test_a_disabled_author_goes_no_further(house):
     """Whoever holds the address of an upload of an account that was disabled since is refused."""
     owner = house.database.look(lambda connection: accounts.named(connection, "carol@example.test"))
     submission = house.face.submission
-    upload_id, _ = asyncio.run(submission.uploads.begin(owner.account_id, now=NOW))
+    upload_id, _ = asyncio.run(submission.uploads.begin(Owner(owner.account_id), now=NOW))
     answer = house.ask("PUT", f"{UPLOAD}?upload_id={upload_id}", HEAD, token=None)
     assert answer.code == 401
 
@@ -339,6 +342,45 @@ def test_what_shapes_the_answer_goes_along(house):
     address = house.begin("?uploadType=resumable&fields=id&prettyPrint=false")
     answer = house.ask("PUT", address, HEAD)
     assert answer.body == b'{"id":"%b"}' % answer.json["id"].encode()
+
+
+def programs(house) -> None:
+    """Alice's tokens of two programs, by the names of those."""
+
+    def unit(connection):
+        alice = accounts.named(connection, "alice@example.test")
+        for name in ("one", "other"):
+            client, _ = clients.add(connection, name, "installed", (), public=True, now=NOW)
+            given = consents.allow(connection, alice.account_id, client.client_id, [SCOPES["gmail.send"]], NOW)
+            house.tokens[name] = tokens.issue(
+                connection,
+                account_id=alice.account_id,
+                scopes=given.scopes,
+                expires_at=NOW + WEEK,
+                now=NOW,
+                source=Source(consent_id=given.consent_id),
+            )
+
+    house.database.submit(unit).result()
+
+
+@pytest.mark.parametrize(
+    ("began", "codes"),
+    [
+        ("one", {"one": 308, "other": 404, "alice": 308, "bob": 404, None: 308}),
+        ("alice", {"one": 308, "other": 308, "alice": 308, "bob": 404, None: 308}),
+    ],
+)
+def test_an_upload_is_the_programs_that_began_it(house, began, codes):
+    """Another program of the same account finds nothing there; which program it is may not be known of a token."""
+    programs(house)
+    address = house.begin(token=began)
+    found = {who: house.ask("PUT", address, token=who, content_range="bytes */*").code for who in codes}
+    assert found == codes
+    final = house.ask("PUT", address, HEAD, token=began, content_range=f"bytes 0-{len(HEAD) - 1}/{len(HEAD)}")
+    assert final.code == 200
+    after = {who: house.ask("PUT", address, token=who, content_range="bytes */*").code for who in codes}
+    assert after == {who: 200 if code == 308 else 404 for who, code in codes.items()}
 
 
 def test_a_week(house, monkeypatch):
