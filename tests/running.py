@@ -64,7 +64,7 @@ class Server:
     def command(self, *words: str) -> str:
         """What a `postroad` command prints; it must succeed."""
         command = [POSTROAD, *words, "--data", str(self.data), "--database", self.database]
-        environment = _environment(self.database)
+        environment = environment_of(self.database)
         return subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=60, env=environment
         ).stdout
@@ -132,7 +132,7 @@ class Server:
         self.process.wait(60)
 
 
-def _environment(database: str) -> dict[str, str]:
+def environment_of(database: str) -> dict[str, str]:
     """Without settings of whoever runs the tests; nodes of a database have its key."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
     return environment | ({"POSTROAD_SECRET_KEY": SECRET_KEY} if database else {})
@@ -146,7 +146,7 @@ def running(data: Path, *flags: str, command: str = "dev", before: Sequence[str]
     database = flags[flags.index("--database") + 1] if "--database" in flags else ""
     with (data / "log").open("a") as log:
         process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment(database)
+            words, stdout=subprocess.PIPE, stderr=log, text=True, env=environment_of(database)
         )
     try:
         line = process.stdout.readline() if process.stdout else ""

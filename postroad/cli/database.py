@@ -23,6 +23,7 @@ def backup(file: Path, **values: Any) -> None:
     """Copy the SQLite database to FILE, beside a running server; FILE must not exist."""
     from postroad.database.backup import BackupError  # noqa: PLC0415 - what a server needs is loaded by who needs it
     from postroad.database.backup import backup as copy  # noqa: PLC0415
+    from postroad.sealing import FILE as KEY_FILE  # noqa: PLC0415
 
     settings = options.heeded(options.split(values)[0])
     if settings.database:
@@ -30,3 +31,5 @@ def backup(file: Path, **values: Any) -> None:
     with output.progress("backing up") as progress:
         octets = copy(settings.folder, file, progress)
     click.echo(f"backed up to {file}, {octets} octets, checked")
+    if (key := settings.folder / KEY_FILE).exists():
+        click.echo(f"it is of use only with {key}: keep a copy of that, too, in another place")

@@ -7,6 +7,7 @@ import threading
 from typing import Self
 
 from postroad.database.sqlite import FILE
+from postroad.sealing import FILE as KEY_FILE
 from tests.running import POSTROAD, running
 
 ENOUGH = 30
@@ -48,7 +49,7 @@ class Load:
 
 
 def test_a_backup_under_load_is_restored(tmp_path):
-    """Everything accepted before the backup began is delivered, once, by a server started on the backup."""
+    """Everything accepted before the backup began is delivered, once, by a server started on it and the key."""
     backup, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
     with running(tmp_path / "data") as server, Load(server, authors=2) as load:
         assert load.enough.wait(60)
@@ -56,9 +57,12 @@ def test_a_backup_under_load_is_restored(tmp_path):
         printed = server.command("backup", str(backup))
         assert load.accepted > before
         listed = {entry["queue_id"] for entry in server.queue()}
-    assert re.fullmatch(rf"backed up to {backup}, \d+ octets, checked\n", printed)
+    first, second, _ = printed.split("\n")
+    assert re.fullmatch(rf"backed up to {backup}, \d+ octets, checked", first)
+    assert second == f"it is of use only with {server.data / KEY_FILE}: keep a copy of that, too, in another place"
     elsewhere.mkdir()
     shutil.copy(backup, elsewhere / FILE)
+    shutil.copy(server.data / KEY_FILE, elsewhere / KEY_FILE)
     with running(elsewhere) as server:
         assert {entry["queue_id"] for entry in server.drained(60)} <= listed
         delivered = [re.search(rb"canary-\d+-\d+-x", one)[0].decode() for one in server.inbox("bob@example.org")]

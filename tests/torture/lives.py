@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import http.client
 import itertools
-import os
 import signal
 import subprocess
 import time
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.running import POSTROAD, Server
+from tests.running import POSTROAD, Server, environment_of
 from tests.smtp_sink import ALWAYS, Dribble, Session, Sink, assert_wire_invariants, running_sink
 from tests.torture import letters
 from tests.torture.journal import Journal
@@ -74,12 +73,15 @@ def life(
     """A server process, perhaps not ready yet: ask `ready`. It is dead when the context ends."""
     words = [str(POSTROAD), command, "--data", str(data), "--listen", "127.0.0.1:0"]
     relay = ("--relay", f"smtp://127.0.0.1:{sink.port}")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
     database = flags[flags.index("--database") + 1] if "--database" in flags else ""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "log").open("a") as log:
         process = subprocess.Popen(
-            [*before, *words, *relay, *flags], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            [*before, *words, *relay, *flags],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment_of(database),
         )
     try:
         yield Server(process, "", data, database)

@@ -6,7 +6,6 @@ is not waited for: when all nodes are gone, nobody holds anything, and a last on
 """
 
 import contextlib
-import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.running import POSTROAD, Server
+from tests.running import POSTROAD, Server, environment_of
 from tests.smtp_sink import Sink
 from tests.torture.campaign import Plan, at_work, kept_token, plan
 from tests.torture.cluster import Cluster, running_cluster
@@ -136,9 +135,8 @@ def _founded(url: str) -> str:
 
 
 def _command(*words: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTROAD_")}
     done = subprocess.run(
-        [POSTROAD, *words], check=True, capture_output=True, text=True, env=environment, timeout=60
+        [POSTROAD, *words], check=True, capture_output=True, text=True, env=environment_of(""), timeout=60
     )
     return done.stdout.strip()
 
