@@ -507,6 +507,25 @@ def test_the_host_in_doubt_is_first():
     assert preferred((one, two, three), None) == [one, two, three]
 
 
+def test_the_checked_address_is_connected_to():
+    """A host is never looked up a second time, when its answer may be another (hardening.md 2F2)."""
+
+    async def run():
+        async with Sink() as sink, asyncio.timeout(20):
+
+            async def find():
+                return Route((Target("nowhere.invalid", "127.0.0.1", sink.port),))
+
+            relay = Relay(Sessions("here.test", QUICK), find)
+            attempted = await relay.attempt(errand(), Marks())
+            await relay.sessions.close()
+        return sink, attempted
+
+    sink, attempted = asyncio.run(run())
+    assert isinstance(attempted.outcomes["one@b.test"], Relayed)
+    assert attempted.host == f"nowhere.invalid[127.0.0.1]:{sink.port}"
+
+
 @pytest.mark.parametrize(("code", "outcome"), [(451, Delayed), (550, Failed)])
 def test_no_route_is_everybodys_outcome(code, outcome):
     """Nobody was asked, so no host is named, and the destination's gate learns nothing."""
