@@ -6,7 +6,6 @@ import gc
 import resource
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from granian.server.embed import Server
 from sqlalchemy import Connection
 
 from postroad import control, machine, maillog, outgoing
+from postroad.clock import clock
 from postroad.database import facts
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
@@ -35,7 +35,7 @@ from postroad.queue.runner import Runner
 from postroad.queue.shaping import Limits
 from postroad.retention import Pruner
 from postroad.sandbox import prepare
-from postroad.sealing import Sealing, key_of
+from postroad.sealing import Sealing
 from postroad.settings import SettingError, Settings
 from postroad.submission import Policy, Route, Submission
 from postroad.web.addresses import Addresses
@@ -62,11 +62,6 @@ DESCRIPTORS_PER_SESSION = 4
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def clock() -> int:
-    """Milliseconds since 1970. The only place that asks; everyone else is told."""
-    return time.time_ns() // 1_000_000
-
-
 async def serve(settings: Settings, *, sandbox: bool, ready: Callable[[str], None]) -> None:
     """Run the server until SIGTERM or SIGINT; `ready` is told the address once it answers.
 
@@ -85,7 +80,7 @@ async def serve(settings: Settings, *, sandbox: bool, ready: Callable[[str], Non
 async def _run(settings: Settings, database: Database, *, sandbox: bool, ready: Callable[[str], None]) -> None:
     """Start in order: queue, commands, HTTP; stop in the order of `_stop`."""
     address = free_address(*settings.listen_address)
-    sealing = sealing_of(settings)
+    sealing = control.sealing_of(settings)
     await database.commit(lambda connection: sealing.refuse_other(_proof(connection, sealing)))
     if sandbox:
         await prepare(database, settings.folder, _url(settings, address), clock)
@@ -243,12 +238,6 @@ def _accounts_only(connection: Connection, address: str, _now: int) -> int | Rep
     if found is None or found.captured:
         return NO_MAILBOX
     return DISABLED if found.disabled else found.account_id
-
-
-def sealing_of(settings: Settings) -> Sealing:
-    """The key that the settings name. Raises `SecretKeyError`."""
-    given, file = settings.secret_key, settings.secret_key_file
-    return Sealing(key_of(settings.folder, text=given, file=file, shared=bool(settings.database)))
 
 
 def _provider(settings: Settings) -> Provider | None:

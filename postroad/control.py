@@ -21,7 +21,8 @@ from postroad import maillog
 from postroad.database.engine import Database
 from postroad.orders import ORDERS, QUESTIONS, SEALING, OrderError
 from postroad.refusals import Failure, Refusal
-from postroad.sealing import Sealing
+from postroad.sealing import Sealing, key_of
+from postroad.settings import Settings
 
 LOCK = "lock"
 SOCKET = "control.sock"
@@ -44,6 +45,12 @@ class InUseError(Failure):
 def keyless() -> Sealing:
     """For who gives no order that seals. Raises `OrderError`."""
     raise OrderError("this order needs the key that seals secrets")
+
+
+def sealing_of(settings: Settings) -> Sealing:
+    """The key that the settings name. Raises `SecretKeyError`."""
+    given, file = settings.secret_key, settings.secret_key_file
+    return Sealing(key_of(settings.folder, text=given, file=file, shared=bool(settings.database)))
 
 
 @contextlib.contextmanager

@@ -286,7 +286,7 @@ def test_a_token_is_printed_alone(here):
 )
 def test_a_token_lives_as_long_as_was_asked(here, life, seconds, monkeypatch):
     """Lives are in seconds, minutes, hours or days; scopes short or whole."""
-    monkeypatch.setattr("postroad.app.clock", lambda: 1000)
+    monkeypatch.setattr("postroad.cli.options.clock", lambda: 1000)
     scopes = ("--scope", "gmail.send", "--scope", "https://mail.google.com/")
     issued = json.loads(here("token", "ALICE@example.test", *scopes, "--expires", life, "--json"))
     assert issued == {

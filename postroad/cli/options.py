@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from postroad.clock import clock
 from postroad.mail.address import BadAddress, parse_address
 from postroad.oauth.scopes import UnknownScopeError, expand
 from postroad.settings import SettingError, Settings, load
@@ -59,7 +60,7 @@ def heeded(flags: Mapping[str, Any]) -> Settings:
 
 def order(name: str, values: dict[str, Any]) -> Any:
     """Have an order carried out on the data folder the flags name."""
-    from postroad import app, control  # noqa: PLC0415 - what a server needs is loaded by who needs it
+    from postroad import control  # noqa: PLC0415 - what a server needs is loaded by who needs it
 
     flags, arguments = split(values)
     found = heeded(flags)
@@ -67,8 +68,8 @@ def order(name: str, values: dict[str, Any]) -> Any:
         arguments["root_url"] = found.public_url
     if not (found.database or found.folder.exists() or name in _FOUNDING):
         raise SettingError(f"data: there is no folder {found.data}; `postroad dev` or `account add` makes one")
-    sealing = partial(app.sealing_of, found)
-    return control.ask(found.folder, name, arguments, app.clock(), found.database, sealing)
+    sealing = partial(control.sealing_of, found)
+    return control.ask(found.folder, name, arguments, clock(), found.database, sealing)
 
 
 def seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> int:

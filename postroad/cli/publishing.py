@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
-from postroad.app import clock
+from postroad.clock import clock
 from postroad.domains import check, records
 from postroad.domains.lookup import UnansweredError, look_up
 from postroad.domains.records import Host, Record
