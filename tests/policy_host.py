@@ -2,10 +2,11 @@
 
 import asyncio
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
+
+from tests.background import in_background
 
 POLICY = "version: STSv1\nmode: {mode}\nmx: {mx}\nmax_age: 86400\n"
 
@@ -73,14 +74,5 @@ class PolicyHost:
 @contextmanager
 def running_host(context: ssl.SSLContext, says: bytes) -> Iterator[PolicyHost]:
     """A host on a thread of its own, for tests without an event loop."""
-    host, loop = PolicyHost(context, says), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="policy-host", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(host.__aenter__(), loop).result(10)
+    with in_background(PolicyHost(context, says), "policy-host") as host:
         yield host
-    finally:
-        asyncio.run_coroutine_threadsafe(host.__aexit__(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()

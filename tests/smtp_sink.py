@@ -25,6 +25,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from tests.background import in_background
+
 ALWAYS = 0
 EXTENSIONS = ("PIPELINING", "SIZE 36700160", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8")
 
@@ -393,15 +395,5 @@ class _Peer:
 @contextmanager
 def running_sink(script: Script | None = None, **options) -> Iterator[Sink]:
     """A sink on a thread of its own, for tests without an event loop."""
-    sink = Sink(script, **options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="smtp-sink", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(sink.__aenter__(), loop).result(10)
+    with in_background(Sink(script, **options), "smtp-sink") as sink:
         yield sink
-    finally:
-        asyncio.run_coroutine_threadsafe(sink.__aexit__(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from postroad.database import migrations
+from postroad.database.engine import Database
 from postroad.database.postgresql import driver_url
 from postroad.database.sqlite import writer_of
 from tests.oauth_kit import World
@@ -36,3 +37,15 @@ def connection(shared_engine):
 def world(connection):
     """Alice's world, on both engines."""
     return World(connection)
+
+
+@pytest.fixture
+def nodes(tmp_path, database_url):
+    """Who takes part: on SQLite one process, on PostgreSQL three nodes."""
+    folders = [tmp_path / str(number) for number in range(3 if database_url else 1)]
+    for folder in folders:
+        folder.mkdir()
+    opened = [Database(folder, floor=0, url=database_url) for folder in folders]
+    yield opened
+    for one in opened:
+        one.close()

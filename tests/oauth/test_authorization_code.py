@@ -5,7 +5,6 @@ import re
 import pytest
 from sqlalchemy import func, select
 
-from postroad.database.engine import Database
 from postroad.database.schema import refresh_token, token
 from postroad.oauth import accounts, clients, codes, consents, credentials, server, tokens
 from postroad.oauth.errors import OAuthError
@@ -276,18 +275,6 @@ def test_a_removed_client_gets_no_tokens(world):
 
 
 AT_ONCE = 50
-
-
-@pytest.fixture
-def nodes(tmp_path, database_url):
-    """Who takes part: on SQLite one process, on PostgreSQL three nodes."""
-    folders = [tmp_path / str(number) for number in range(3 if database_url else 1)]
-    for folder in folders:
-        folder.mkdir()
-    opened = [Database(folder, floor=0, url=database_url) for folder in folders]
-    yield opened
-    for one in opened:
-        one.close()
 
 
 def test_of_many_at_once_one_gets_tokens(nodes):

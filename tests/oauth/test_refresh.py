@@ -3,7 +3,6 @@
 import pytest
 from sqlalchemy import func, select
 
-from postroad.database.engine import Database
 from postroad.database.schema import refresh_token
 from postroad.oauth import accounts, clients, consents, credentials, refresh_tokens, server, tokens
 from postroad.oauth.errors import OAuthError
@@ -246,18 +245,6 @@ def test_another_clients_are_not_counted(world):
     for _ in range(MOST + 1):
         refresh_tokens.issue(world.connection, consent.consent_id, [SEND], code_hash=None, now=NOW + 1)
     assert world.refresh(client, secret, text)["access_token"]
-
-
-@pytest.fixture
-def nodes(tmp_path, database_url):
-    """Who takes part: on SQLite one process, on PostgreSQL three nodes."""
-    folders = [tmp_path / str(number) for number in range(3 if database_url else 1)]
-    for folder in folders:
-        folder.mkdir()
-    opened = [Database(folder, floor=0, url=database_url) for folder in folders]
-    yield opened
-    for one in opened:
-        one.close()
 
 
 def test_revocation_outruns_refreshes(nodes):
