@@ -56,6 +56,7 @@ def _waiting(queue_id: int, account_id: int, destination: str, now: int) -> Rows
         "longest_line": 998,
         "eight_bit": False,
         "utf8_header": False,
+        "tls_optional": False,
         "message_id": "<1@bench.test>",
     }
     copy = messages.Stored(account_id, queue_id, queue_id, queue_id, (), len(octets), now, messages.SENT)

@@ -176,7 +176,7 @@ def _house(settings: Settings, database: Database, url: str, sealing: Sealing, *
         token_in_query=settings.token_in_query,
     )
     pruner = Pruner(database, settings.keep_settled_days, settings.keep_messages_days, clock)
-    return _House(settings.relay, runner, way_out, face, pruner)
+    return _House(outgoing.decided_by(settings, way_out), runner, way_out, face, pruner)
 
 
 def _node_sessions(settings: Settings) -> int:
@@ -214,16 +214,16 @@ def _policy(settings: Settings) -> Policy:
 def _route(directory: accounts.Directory, way_out: Outgoing | None) -> Route:
     """Accounts are local, all others go out; captured mail is local, whoever receives it."""
 
-    async def capture(_forward_paths: list[str]) -> Callable[[str], str]:
+    async def capture(_reverse_path: str, _forward_paths: list[str]) -> Callable[[str], str]:
         return lambda _: LOCAL
 
     if way_out is None:
         return capture
     destination = way_out.destination
 
-    async def out(forward_paths: list[str]) -> Callable[[str], str]:
+    async def out(reverse_path: str, forward_paths: list[str]) -> Callable[[str], str]:
         local = await directory.among(forward_paths)
-        return lambda path: LOCAL if path in local else destination(path)
+        return lambda path: LOCAL if path in local else destination(reverse_path, path)
 
     return out
 
@@ -254,7 +254,7 @@ def _proof(connection: Connection, sealing: Sealing) -> str:
 
 
 def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
-    """What a dead process held is due at once, if there can be no other; waiting mail follows a new `relay`."""
+    """What a dead process held is due at once, if there can be no other; waiting mail follows a new way out."""
     if alone:
         store.release_all(connection, clock())
     facts.write(connection, facts.HOSTNAME, house.runner.hostname)
@@ -263,8 +263,10 @@ def _recover(connection: Connection, house: _House, *, alone: bool) -> None:
         return
     owners = (account for account in accounts.everyone(connection) if not account.captured)
     local = {address for owner in owners for address in owner.addresses}
-    elsewhere = house.outgoing.destination if house.outgoing else lambda _: LOCAL
-    store.reroute(connection, lambda path: LOCAL if path.lower() in local else elsewhere(path), clock())
+    elsewhere = house.outgoing.destination if house.outgoing else lambda *_: LOCAL
+    store.reroute(
+        connection, lambda sender, path: LOCAL if path.lower() in local else elsewhere(sender, path), clock()
+    )
     facts.write(connection, facts.RELAY, house.relay)
 
 

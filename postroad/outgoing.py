@@ -1,6 +1,7 @@
 """The wiring of what leaves this machine: settings -> where mail goes, and how it is tried there."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from postroad.database.engine import Database
@@ -10,7 +11,7 @@ from postroad.relay.attempt import Relay, Sign
 from postroad.relay.demands import Demands, DemandsByPolicy
 from postroad.relay.policies import Policies
 from postroad.relay.resolver import Resolver
-from postroad.relay.route import ByExchange, FindRoute, NextHop, fixed
+from postroad.relay.route import ByExchange, NextHop, fixed
 from postroad.relay.security import Contexts, Demand, verified
 from postroad.relay.sessions import Sessions
 from postroad.relay.smart_hosts import Credentials, Secrets, demanding, name
@@ -19,27 +20,27 @@ from postroad.settings import CAPTURE, SettingError, Settings, SmartHost
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """The way out: `destination` of a forward-path, the `route` to a destination, and the sessions there.
+    """The way out: the destination of a recipient, what tries mail for it, and the sessions there.
 
-    `demands` says how these are secured. Mail of some senders' domains goes `by_sender`, whatever its destination.
+    Some senders' domains have a destination of their own, `by_sender`; `relays` hand mail to these. For everybody
+    else there is the usual way, which takes mail for any other name, too.
     """
 
     sessions: Sessions
-    destination: Callable[[str], str]
-    route: Callable[[str], FindRoute]
-    demands: Callable[[str], Demands]
-    sign: Sign
-    by_sender: Mapping[str, Relay]
+    by_sender: Mapping[str, str]
+    relays: Mapping[str, Relay]
+    usual_destination: Callable[[str], str]
+    usual_attempt: Callable[[str], Attempt]
+
+    def destination(self, reverse_path: str | None, forward_path: str) -> str:
+        """Where mail of that sender for that recipient goes; what has the null reverse-path goes the usual way."""
+        own = self.by_sender.get(domain_of(reverse_path or ""))
+        return own or self.usual_destination(forward_path)
 
     def attempt_for(self, destination: str) -> Attempt:
-        """What tries mail for that destination."""
-        usual = Relay(self.sessions, self.route(destination), self.demands(destination), self.sign)
-
-        async def attempt(errand: Errand, mark_in_doubt: MarkInDoubt) -> Attempted:
-            relay = self.by_sender.get(domain_of(errand.envelope.reverse_path or ""), usual)
-            return await relay.attempt(errand, mark_in_doubt)
-
-        return attempt if self.by_sender else usual.attempt
+        """What tries mail for that destination, which may be one that other settings named."""
+        relay = self.relays.get(destination)
+        return relay.attempt if relay else self.usual_attempt(destination)
 
 
 def of(settings: Settings, sign: Sign, database: Database, clock: Callable[[], int]) -> Outgoing | None:
@@ -51,13 +52,12 @@ def of(settings: Settings, sign: Sign, database: Database, clock: Callable[[], i
         return None
     sessions, contexts, domains = Sessions(settings.hostname), Contexts(), settings.tls_domains
     secure = _demands(settings, contexts)
-    by_sender = {
-        domain: Relay(sessions, fixed(*_hops(settings, hosts)), secure, sign)
-        for domain, hosts in settings.smart_hosts_by_sender.items()
-    }
-    if settings.smart_hosts:
-        hops = _hops(settings, settings.smart_hosts)
-        return Outgoing(sessions, lambda _: name(hops), lambda _: fixed(*hops), lambda _: secure, sign, by_sender)
+    usual = _hops(settings, settings.smart_hosts)
+    by_sender, hops_of = _by_sender(settings, usual)
+    relays = {one: Relay(sessions, fixed(*hops), secure, sign) for one, hops in hops_of.items()}
+    if usual:
+        relay = relays[name(usual)]
+        return Outgoing(sessions, by_sender, relays, lambda _: name(usual), lambda _: relay.attempt)
     from postroad.relay.policy_file import PolicyFiles  # noqa: PLC0415 - takes long, and commands need none
 
     resolver = Resolver(settings.name_server, trusted=settings.name_server is not None)
@@ -66,7 +66,74 @@ def of(settings: Settings, sign: Sign, database: Database, clock: Callable[[], i
     files = PolicyFiles(resolver, contexts.verified, allowed, settings.sts_port)
     policies = Policies(resolver, files.fetch, database, clock)
     demands = DemandsByPolicy(resolver, policies, contexts, settings.relay_tls, domains)
-    return Outgoing(sessions, domain_of, exchanges.to, demands.to, sign, by_sender)
+
+    def to_exchanges(domain: str) -> Attempt:
+        return Relay(sessions, exchanges.to(domain), demands.to(domain), sign).attempt
+
+    return Outgoing(sessions, by_sender, relays, domain_of, _by_domain(to_exchanges))
+
+
+def decided_by(settings: Settings, way_out: Outgoing | None) -> str:
+    """What decides destinations, in one text: when it is another, waiting mail is to be routed anew.
+
+    It is `capture`, which others read, while mail is captured.
+    """
+    by_sender = way_out.by_sender.items() if way_out else ()
+    return " ".join((settings.relay, *(f"{domain}={destination}" for domain, destination in by_sender)))
+
+
+def _by_domain(attempt_for: Callable[[str], Attempt]) -> Callable[[str], Attempt]:
+    """What tries mail for a domain; for smart hosts that only other settings know, domain by domain."""
+
+    async def each(errand: Errand, mark_in_doubt: MarkInDoubt) -> Attempted:
+        parts = _parts(errand).items()
+        return _together([await attempt_for(domain)(part, mark_in_doubt) for domain, part in parts])
+
+    # The name of a smart host has a port, no domain has one.
+    return lambda destination: each if ":" in destination else attempt_for(destination)
+
+
+def _parts(errand: Errand) -> dict[str, Errand]:
+    """The errand of each domain of its recipients."""
+    paths: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    for path in errand.envelope.forward_paths:
+        paths[domain_of(path)] += (path,)
+    envelopes = {domain: replace(errand.envelope, forward_paths=these) for domain, these in paths.items()}
+    return {domain: replace(errand, envelope=envelope) for domain, envelope in envelopes.items()}
+
+
+def _together(parts: Sequence[Attempted]) -> Attempted:
+    """One result; the host is the last that was reached."""
+    host = next((part.host for part in reversed(parts) if part.host), "")
+    outcomes = {path: outcome for part in parts for path, outcome in part.outcomes.items()}
+    return Attempted(host, outcomes, "\n".join(part.conversation for part in parts))
+
+
+def _by_sender(
+    settings: Settings, usual: Sequence[NextHop]
+) -> tuple[dict[str, str], dict[str, Sequence[NextHop]]]:
+    """The destination of each sender's domain that does not go the usual way, and the hops of all destinations.
+
+    Raises `SettingError` for two destinations of one name.
+    """
+    by_sender: dict[str, str] = {}
+    hops_of: dict[str, Sequence[NextHop]] = {name(usual): usual} if usual else {}
+    for domain, hosts in settings.smart_hosts_by_sender.items():
+        hops = _hops(settings, hosts)
+        if hops == usual:
+            continue
+        destination = _name_with_logins(hosts, hops)
+        if hops_of.setdefault(destination, hops) != hops:
+            raise SettingError(
+                f"relay_by_sender: {destination} is named in two ways; give both one scheme and user"
+            )
+        by_sender[domain] = destination
+    return by_sender, hops_of
+
+
+def _name_with_logins(hosts: Iterable[SmartHost], hops: Iterable[NextHop]) -> str:
+    """The name of smart hosts with the logins: one that is refused closes no gate but its own."""
+    return ",".join(f"{host.user}@{hop}" if host.user else str(hop) for host, hop in zip(hosts, hops, strict=True))
 
 
 def _hops(settings: Settings, hosts: Iterable[SmartHost]) -> list[NextHop]:

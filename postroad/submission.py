@@ -34,8 +34,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 FromPolicy = Literal["rewrite", "refuse"]
-# Given all forward-paths of a message, answers with a function from each to its destination.
-Route = Callable[[list[str]], Awaitable[Callable[[str], str]]]
+# Given reverse-path and all forward-paths of a message, answers with a function from each of the latter to its
+# destination.
+Route = Callable[[str, list[str]], Awaitable[Callable[[str], str]]]
 
 # How often a message is given another number: two in a row are taken once in 2^40 times.
 OTHER_NUMBERS = 2
@@ -79,6 +80,7 @@ class Prepared:
     recipients: Recipients
     body: Body
     utf8_header: bool
+    tls_optional: bool
     message_id: str
 
     @property
@@ -174,7 +176,8 @@ class Submission:
         found = envelopes(account.address, others, self.policy.bcc_transactions)
         rows = messages.rows(_authors_copy(account, prepared, accepted, now))
         if found:
-            destination_of = await self.route([path for one in found for path in one.forward_paths])
+            forward_paths = [path for one in found for path in one.forward_paths]
+            destination_of = await self.route(account.address, forward_paths)
             numbers = (prepared.gmail_id, account.account_id, prepared.body.content_id)
             rows = {**rows, **store.put(*numbers, found, destination_of, now)}
         return accepted, rows
@@ -257,8 +260,14 @@ def _prepared(
         recipients=found,
         body=body,
         utf8_header=transmission.headers_need_smtputf8(made.header_section),
+        tls_optional=tls_optional(parsed),
         message_id=message_id,
     )
+
+
+def tls_optional(parsed: Message) -> bool:
+    """Whether the author would rather have it go in clear than wait: `TLS-Required: No` (RFC 8689 section 3)."""
+    return [field.text.lower() for field in parsed.all("TLS-Required")] == ["no"]
 
 
 def author_line(parsed: Message, own: Sequence[str], policy: FromPolicy) -> bytes | None:
@@ -317,6 +326,7 @@ def _content(account: Account, prepared: Prepared, pieces: Iterable[bytes | memo
         "longest_line": prepared.body.longest_line,
         "eight_bit": prepared.body.eight_bit,
         "utf8_header": prepared.utf8_header,
+        "tls_optional": prepared.tls_optional,
         "message_id": prepared.message_id,
     }
     return contents.rows(prepared.body.content_id, account.account_id, pieces, facts)

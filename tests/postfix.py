@@ -54,7 +54,7 @@ mynetworks = 127.0.0.0/8
 message_size_limit = 60000000
 """
 
-# What a judge of delivered mail is told beside.
+# What a judge of delivered mail is told beside. Mail for bounced.example is taken, and then loops.
 _DELIVERING = """\
 virtual_mailbox_domains = static:all
 virtual_mailbox_maps = static:mail/
@@ -66,6 +66,8 @@ virtual_mailbox_limit = 0
 smtpd_recipient_restrictions =
     check_recipient_access inline:{{{{refused@example.org=550 5.1.1 nobody}}}}, permit_mynetworks
 smtpd_client_connection_rate_limit = 0
+transport_maps = inline:{{{{bounced.example=smtp:[127.0.0.1]:{port}}}}}
+hopcount_limit = 5
 """
 
 
@@ -102,7 +104,7 @@ def running_postfix() -> Iterator[Postfix]:
     try:
         (folder / "mail").mkdir()
         shutil.chown(folder / "mail", nobody)
-        with started(folder, {port: ""}, _DELIVERING.format(folder=folder, uid=nobody)):
+        with started(folder, {port: ""}, _DELIVERING.format(folder=folder, uid=nobody, port=port)):
             yield Postfix(port, folder)
     finally:
         shutil.rmtree(folder)

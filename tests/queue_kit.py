@@ -36,6 +36,7 @@ def rows_of(
         "longest_line": max(map(len, octets.split(b"\r\n"))),
         "eight_bit": not octets.isascii(),
         "utf8_header": False,
+        "tls_optional": False,
         "message_id": "<m@a.test>",
     }
     found = [Envelope(reverse_path, tuple(paths)) for paths in envelopes]

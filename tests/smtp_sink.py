@@ -4,8 +4,9 @@ It stores the exact octets of every session and says what its script tells it to
 `{(stage, which): action}`. Stages: CONNECT, EHLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, BODY (once
 `body_offset` octets of content have come), DOT (in place of the 250), DOT_AFTER_COMMIT (the message is stored,
 then this happens in place of the 250), AUTH (in place of the 235), AUTH_END (after the response to a 334 said
-there), BDAT (in place of reading its octets), RSET, NOOP, QUIT. `which` is the nth time the stage is reached in
-the sink's life, counted from 1, or ALWAYS, or, for MAIL and RCPT, an address. Actions: a reply ("550 5.1.1 no",
+there), BDAT (in place of reading its octets, which are then taken for commands), CHUNK (once some of its octets
+have come, in place of its reply), RSET, NOOP, QUIT. `which` is the nth time the stage is reached in the sink's
+life, counted from 1, or ALWAYS, or, for MAIL and RCPT, an address. Actions: a reply ("550 5.1.1 no",
 lines separated by a line feed), raw octets, Drop, Reset, Stall, Dribble.
 
     async with Sink({("RCPT", 2): "550 5.1.1 no"}) as sink: ...   # inside an event loop
@@ -32,12 +33,16 @@ EXTENSIONS = ("PIPELINING", "SIZE 36700160", "8BITMIME", "ENHANCEDSTATUSCODES", 
 
 CONTENT_ON_THE_WIRE = re.compile(rb"\A(?:(?:\.\.|[^.\r\n\0])[^\r\n\0]{0,997}\r\n|\r\n)*\.\r\n\Z")
 LINES_ON_THE_WIRE = re.compile(rb"\A(?:[^\r\n\0]{0,998}\r\n)*\Z")
+_XTEXT = rb"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"
 COMMAND_ON_THE_WIRE = re.compile(
     rb"(?:(?:EHLO|HELO) [^\x00-\x20\x7f]+|STARTTLS|DATA|BDAT [0-9]+ LAST|RSET|NOOP|QUIT"
     rb"|AUTH [A-Z0-9-]+(?: [A-Za-z0-9+/]+=*)?"
-    rb"|MAIL FROM:<[^\x00-\x1f\x7f]*>(?: SIZE=[0-9]+| BODY=8BITMIME| SMTPUTF8)*"
-    rb"|RCPT TO:<[^\x00-\x1f\x7f]+@[^\x00-\x20\x7f<>]+>)\r\n"
+    rb"|MAIL FROM:<[^\x00-\x1f\x7f]*>(?: SIZE=[0-9]+| BODY=8BITMIME| SMTPUTF8| RET=HDRS| ENVID=" + _XTEXT + rb")*"
+    rb"|RCPT TO:<[^\x00-\x1f\x7f]+@[^\x00-\x20\x7f<>]+>"
+    rb"(?: NOTIFY=(?:FAILURE|NEVER))?(?: ORCPT=(?:rfc822|utf-8);" + _XTEXT + rb")?)\r\n"
 )
+# RFC 5321 section 4.5.3.1.4, and what SIZE, 8BITMIME, SMTPUTF8 and DSN add (RFC 3461 section 5.4).
+COMMAND_OCTETS = 512 + 53 + len(" NOTIFY=FAILURE ") + 500
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,7 @@ class Session:
     chunks: list[bytes] = field(default_factory=list)  # the octets of each BDAT
     logins: list[tuple[bytes, ...]] = field(default_factory=list)  # mechanism and decoded responses
     unfinished: bytes = b""  # content whose end never came
+    misread: int | None = None  # so many commands came before what was taken for such
     messages: list[Message] = field(default_factory=list)
     received: bytearray = field(default_factory=bytearray)  # all of it, in plaintext and then in TLS
     tls: bool = False
@@ -104,9 +110,9 @@ class Session:
 
 def assert_wire_invariants(session: Session) -> None:
     """Every command line is ours; content is `(line CRLF)*`, after DATA with doubled dots and `"." CRLF`."""
-    for line in session.commands:
+    for line in session.commands[: session.misread]:
         assert COMMAND_ON_THE_WIRE.fullmatch(line), line
-        assert len(line) <= 512 + 53, line
+        assert len(line) <= COMMAND_OCTETS, line
     for wire in session.contents:
         assert CONTENT_ON_THE_WIRE.match(wire), wire[-200:]
     for chunk in session.chunks:
@@ -255,7 +261,8 @@ class _Peer:
             self._reverse_path, self._parameters = path or None, parameters.strip()
 
     async def _rcpt(self, argument: str) -> None:
-        path = argument.removeprefix("TO:<").removesuffix(">")
+        # No parameter ends with ">", and none holds a space.
+        path = f"{argument} ".removeprefix("TO:<").rpartition("> ")[0]
         default = "503 5.5.1 MAIL first" if self._parameters is None else "250 2.1.5 Ok"
         if (await self._do("RCPT", default, path)).startswith("2"):
             self._forward_paths.append(path)
@@ -269,20 +276,30 @@ class _Peer:
 
     async def _bdat(self, argument: str) -> None:
         if action := self._sink.action("BDAT"):
+            self._session.misread = len(self._session.commands)
             await self._say(action)
             return
         size, _, last = argument.partition(" ")
-        while len(self._unread) < int(size):
-            await self._more()
-        chunk = self._cut(int(size))
-        self._session.chunks.append(chunk)
-        self._chunked += chunk
-        if not self._forward_paths:
+        if await self._chunk(int(size)):
+            self._forget()
+        elif not self._forward_paths:
             await self._say("503 5.5.1 no valid recipients")
         elif last == "LAST":
             await self._whole_message(replace(self._message(b""), content=self._chunked, wire=self._chunked))
         else:
             await self._say("250 2.0.0 more")
+
+    async def _chunk(self, size: int) -> str:
+        """Read so many octets; the code of what was said meanwhile."""
+        if size and not self._unread:
+            await self._more()
+        said = await self._do("CHUNK", b"")
+        while len(self._unread) < size:
+            await self._more()
+        chunk = self._cut(size)
+        self._session.chunks.append(chunk)
+        self._chunked += chunk
+        return said
 
     async def _whole_message(self, message: Message) -> None:
         said = await self._do("DOT", b"")

@@ -4,9 +4,11 @@ Octets in, outcome out: the exact refusal; or delivered are the submitted lines,
 that are added.
 """
 
+import asyncio
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, replace
 from email import message_from_bytes
 from email.policy import default as modern
@@ -15,12 +17,17 @@ from itertools import chain, product
 import pytest
 from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
+from postroad.database.engine import Database
+from postroad.database.identifiers import Identifiers
+from postroad.database.schema import recipient
 from postroad.mail.address import BadAddress, Mailbox, parse_address, parse_list
 from postroad.mail.copies import with_insertions
 from postroad.mail.envelope import Recipients
 from postroad.mail.message import parse
 from postroad.mail.threads import message_id_of
+from postroad.oauth import accounts
 from postroad.refusals import (
     BodyTooLarge,
     FieldsInvalid,
@@ -33,6 +40,7 @@ from postroad.submission import (
     MAX_KEPT_NAME,
     Policy,
     Prepared,
+    Submission,
     author_line,
     prepare,
     thread_number,
@@ -691,6 +699,28 @@ def test_facts_are_stored_with_a_message(submitted, longest, eight_bit, utf8_hea
     assert (found.body.eight_bit, found.utf8_header) == (eight_bit, utf8_header)
 
 
+@pytest.mark.parametrize(
+    ("lines", "optional"),
+    [
+        ((), False),
+        (("TLS-Required: No",), True),
+        (("tls-required:no ",), True),
+        (("TLS-Required:\r\n NO",), True),
+        (("TLS-Required: Yes",), False),
+        (("TLS-Required: No (really)",), False),
+        (("TLS-Required:",), False),
+        (("X-TLS-Required: No",), False),
+        (("TLS-Required: No", "TLS-Required: No"), False),
+        (("TLS-Required: No", "TLS-Required: Yes"), False),
+    ],
+)
+def test_tls_is_optional_where_the_author_says_so(lines, optional):
+    """By one header field with that one value (RFC 8689 section 3), which is delivered with the message."""
+    found = judge(to_bob(*lines))
+    assert found.tls_optional is optional
+    assert all(line.encode() in delivered(found) for line in lines)
+
+
 def test_an_author_beyond_ascii_makes_a_header_beyond_ascii():
     """The added From counts when a header section is asked for octets over 127."""
     assert judge(to_bob(), author="jürgen@origin.example").utf8_header
@@ -1239,3 +1269,25 @@ def test_any_other_thread_is_refused(thread):
     with pytest.raises(ThreadIdInvalid, match="Invalid thread_id value") as refused:
         thread_number(thread)
     assert thread[:64] in refused.value.why
+
+
+def test_sender_and_recipients_decide_on_destinations(tmp_path):
+    """The route is asked once, with the account's address and everyone who receives, blind ones too."""
+    asked = []
+
+    async def route(reverse_path, forward_paths):
+        asked.append((reverse_path, forward_paths))
+        return lambda path: f"{reverse_path} to {path}"
+
+    with closing(Database(tmp_path, floor=0)) as database:
+        alice = database.submit(
+            lambda connection: accounts.add(connection, AUTHOR, administrator=False, now=NOW)
+        ).result()
+        submission = Submission(database, Identifiers(), POLICY, route, lambda: None)
+        submitted = to_bob("From: Eve <eve@d.example>", "Bcc: c@c.example")
+        asyncio.run(submission.submit(alice, submitted, "", NOW))
+        found = database.look(
+            lambda connection: connection.execute(select(recipient.c.destination)).scalars().all()
+        )
+    assert asked == [(AUTHOR, [BOB, "c@c.example"])]
+    assert sorted(found) == [f"{AUTHOR} to {BOB}", f"{AUTHOR} to c@c.example"]

@@ -29,6 +29,7 @@ FACTS = {
     "longest_line": 998,
     "eight_bit": False,
     "utf8_header": False,
+    "tls_optional": False,
     "message_id": "",
 }
 

@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from postroad.database.schema import fact
 
-# The setting `relay` of the server that ran last.
+# What decided the destinations of the server that ran last: `relay`, and where `relay_by_sender` leads.
 RELAY = "relay"
 # The setting `hostname` of the server that started last: commands report in its name.
 HOSTNAME = "hostname"

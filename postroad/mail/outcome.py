@@ -52,13 +52,17 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A stored message to be sent: what must be known before, and its octets, read when asked for."""
+    """A stored message to be sent: what must be known before, and its octets, read when asked for.
+
+    `tls_optional`: its author would rather have it go in clear than wait (RFC 8689 section 3).
+    """
 
     content_id: int
     size: int
     longest_line: int
     eight_bit: bool
     utf8_header: bool
+    tls_optional: bool
     chunks: Callable[[], AsyncIterator[bytes]]
 
 

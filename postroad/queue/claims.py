@@ -186,6 +186,7 @@ def _claim(lease: int, entry: Row[Any], rows: list[Row[Any]], unreached: Reply |
         longest_line=entry.longest_line,
         eight_bit=entry.eight_bit,
         utf8_header=entry.utf8_header,
+        tls_optional=entry.tls_optional,
         message_id=entry.message_id,
         octets=entry.octets if entry.octets and len(entry.octets) == entry.size else None,
         recipients=tuple(

@@ -98,6 +98,7 @@ def _rows(report_id: int, claimed: store.Claim, report: bytes, message_id: str, 
         "longest_line": transmission.longest_line(report, at_least=transmission.LINE_LIMIT),
         "eight_bit": transmission.is_eight_bit(report),
         "utf8_header": transmission.headers_need_smtputf8(report[:header_size]),
+        "tls_optional": False,
         "message_id": message_id,
     }
     yield contents.rows(report_id, claimed.account_id, [report], facts)

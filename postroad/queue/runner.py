@@ -217,6 +217,7 @@ class Runner:
                 longest_line=claimed.longest_line,
                 eight_bit=claimed.eight_bit,
                 utf8_header=claimed.utf8_header,
+                tls_optional=claimed.tls_optional,
                 chunks=lambda: self._chunks(claimed),
             ),
             in_doubt_host=claimed.in_doubt_host,

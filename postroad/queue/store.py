@@ -64,6 +64,7 @@ class Claim:
     longest_line: int
     eight_bit: bool
     utf8_header: bool
+    tls_optional: bool
     message_id: str
     recipients: tuple[Waiting, ...]
     blind: bool = False
@@ -172,16 +173,21 @@ def release_all(connection: Connection, now: int) -> None:
     connection.execute(update(recipient).where(WAITS, left_behind).values(lease=None, due_at=now))
 
 
-def reroute(connection: Connection, destination_of: Callable[[str], str], now: int) -> None:
-    """Give every waiting recipient its destination anew, after the setting that decides it has changed.
+def reroute(connection: Connection, destination_of: Callable[[str | None, str], str], now: int) -> None:
+    """Give every waiting recipient its destination anew, after a setting that decides it has changed.
 
-    Who gets another and is under no claim is due at once: it was the old one that had them wait.
+    `destination_of` takes reverse-path and forward-path. Who gets another and is under no claim is due at once: it
+    was the old one that had them wait.
     """
-    waiting = connection.execute(select(*RECIPIENT, recipient.c.destination).where(or_(WAITS, _IS_HELD)))
+    waiting = connection.execute(
+        select(*RECIPIENT, recipient.c.destination, queue_entry.c.reverse_path)
+        .join_from(recipient, queue_entry, recipient.c.queue_id == queue_entry.c.queue_id)
+        .where(or_(WAITS, _IS_HELD))
+    )
     changes = [
         {"of_queue_id": row.queue_id, "of_forward_path": row.forward_path, "to": destination, "at": now}
         for row in waiting
-        if (destination := destination_of(row.forward_path)) != row.destination
+        if (destination := destination_of(row.reverse_path, row.forward_path)) != row.destination
     ]
     if changes:
         connection.execute(_REROUTE, changes)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from postroad import maillog
+from postroad.database.identifiers import text_of
 from postroad.mail.dkim import CannotSign
 from postroad.mail.envelope import Envelope
 from postroad.mail.outcome import Attempted, Content, Errand, MarkInDoubt, judge
@@ -35,12 +36,16 @@ async def unsigned(content: Content) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Hands messages to the hops of a destination, which `find` finds, over sessions secured as `demand` says."""
+    """Hands messages to the hops of a destination, which `find` finds, over sessions secured as `demand` says.
+
+    `notifying`: hops that offer DSN are told to report failures, and what to call them (RFC 3461).
+    """
 
     sessions: Sessions
     find: FindRoute
     demand: Demands = never
     sign: Sign = unsigned
+    notifying: bool = True
 
     async def attempt(self, errand: Errand, mark_in_doubt: MarkInDoubt) -> Attempted:
         """Try one mail transaction, hop by hop; network and servers decide only what is in the result."""
@@ -58,11 +63,23 @@ class Relay:
         return course.attempted()
 
     async def _at(self, route: Route, hop: Hop, errand: Errand, mark_in_doubt: MarkInDoubt) -> Transaction:
+        """Once; again without DSN parameters for those who may have been refused for these alone."""
+        first = await self._once(route, hop, errand, mark_in_doubt)
+        if not first.parameters_refused:
+            return first
+        part = replace(errand, envelope=replace(errand.envelope, forward_paths=first.parameters_refused))
+        quiet = replace(self, notifying=False)
+        second = await quiet._once(route, hop, part, mark_in_doubt)  # noqa: SLF001 - of its own kind
+        if any(reply.success for reply in second.replies.values()):
+            self.sessions.disbelieve(hop, "DSN")
+        return _joined(first, second)
+
+    async def _once(self, route: Route, hop: Hop, errand: Errand, mark_in_doubt: MarkInDoubt) -> Transaction:
         async def before_final_dot() -> None:
             await mark_in_doubt(str(hop))
 
         try:
-            demand = await self.demand(route, hop)
+            demand = await self.demand(route, hop, errand.content)
             return await self._transact(hop, demand, errand, before_final_dot)
         except SessionError as error:
             return _all(errand, error.reply, error)
@@ -84,7 +101,7 @@ class Relay:
         transaction = await self._over(fresh, hop, demand, errand, before_final_dot)
         if not _lost(transaction, Phase.BDAT):
             return transaction
-        self.sessions.disbelieve(hop)
+        self.sessions.disbelieve(hop, "CHUNKING")
         fresh = await self.sessions.fresh(hop, demand)
         return await self._over(fresh, hop, demand, errand, before_final_dot)
 
@@ -92,6 +109,7 @@ class Relay:
         self, session: Connection, hop: Hop, demand: Demand, errand: Errand, before_final_dot: BeforeFinalDot
     ) -> Transaction:
         tls = session.tls
+        notifying = self.notifying and self.sessions.believes(hop, "DSN")
         try:
             form = await self.sign(await _form(errand.content, session.extensions))
             envelope = _speakable(errand.envelope, session.extensions, utf8_header=form.utf8_header)
@@ -104,7 +122,8 @@ class Relay:
                 smtputf8=form.utf8_header or not all(map(str.isascii, _addresses(envelope))),
                 before_final_dot=before_final_dot,
                 # Who was lost in doubt once is asked step by step, so that others are reached if it is lost again.
-                at_once=errand.in_doubt_host is None and self.sessions.believes(hop),
+                at_once=errand.in_doubt_host is None and self.sessions.believes(hop, "CHUNKING"),
+                envid=text_of(errand.queue_id) if notifying else None,
             )
         except (CannotTransmit, CannotSign):
             self.sessions.keep(hop, demand, session)
@@ -158,6 +177,16 @@ class Course:
         return Attempted(self._host, outcomes, "\n".join(self._conversations))
 
 
+def _joined(first: Transaction, second: Transaction) -> Transaction:
+    """One of two: for whom there was a second, its reply counts. If that was lost, they wait, and nobody else."""
+    return replace(
+        first,
+        replies={**first.replies, **second.replies},
+        in_doubt=first.in_doubt | second.in_doubt,
+        transcript=first.transcript + second.transcript,
+    )
+
+
 def _unopened(transaction: Transaction) -> bool:
     """The session ended before the mail transaction could begin."""
     return _lost(transaction, *_OPENING)
@@ -204,6 +233,7 @@ async def _form(content: Content, offered: Extensions) -> Content:
         longest_line=LINE_LIMIT,
         eight_bit=content.eight_bit and offered.eight_bit_mime,
         utf8_header=content.utf8_header,
+        tls_optional=content.tls_optional,
         chunks=chunks,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from postroad import maillog
+from postroad.mail.outcome import Content
 from postroad.mail.reply import ours
 from postroad.relay.dane import Association, Associations
 from postroad.relay.policies import Policies
@@ -13,14 +14,14 @@ from postroad.relay.security import PLAINTEXT, Contexts, Demand, Level, PolicyTy
 from postroad.relay.sts import ENFORCE, TESTING, Policy
 from postroad.smtp.session import Phase, SessionError
 
-# What is demanded of a session with that hop of that route. Raises `SessionError` when there may be none.
-Demands = Callable[[Route, Hop], Awaitable[Demand]]
+# What that content demands of a session with that hop of that route. Raises `SessionError` when there may be none.
+Demands = Callable[[Route, Hop, Content], Awaitable[Demand]]
 
 
 def always(demand: Demand) -> Demands:
-    """The same demand to every hop."""
+    """The same demand to every hop, whatever is sent."""
 
-    async def of(_route: Route, _hop: Hop) -> Demand:
+    async def of(_route: Route, _hop: Hop, _content: Content) -> Demand:
         return demand
 
     return of
@@ -42,16 +43,22 @@ class DemandsByPolicy:
     def to(self, domain: str) -> Demands:
         """The demands on hops of a domain."""
 
-        async def of(route: Route, hop: Hop) -> Demand:
-            return await self.find(domain, route, hop)
+        async def of(route: Route, hop: Hop, content: Content) -> Demand:
+            least = self.contexts.demand(self._level(domain))
+            try:
+                found = await self._find(domain, route, hop, least)
+            except SessionError:
+                if content.tls_optional:
+                    return least
+                raise
+            return waived(found, least) if content.tls_optional else found
 
         return of
 
-    async def find(self, domain: str, route: Route, hop: Hop) -> Demand:
+    async def _find(self, domain: str, route: Route, hop: Hop, least: Demand) -> Demand:
         """The demand on this hop. Raises `SessionError` when nothing may be sent there."""
-        least = self.contexts.demand(self._level(domain))
         base, records = await self._associations(hop) if route.authentic else ("", ())
-        demand = Demand(self.contexts.encrypted, True, base, f"DANE (TLSA records of {base})", PolicyType.DANE)
+        demand = Demand(self.contexts.dane, True, base, f"DANE (TLSA records of {base})", PolicyType.DANE)
         if usable := tuple(one for one in records if one.usable):
             return replace(demand, associations=Associations(usable, (base, domain)))
         # Records of which none can be used ask for TLS, and vouch for nobody (RFC 7672 section 2.2).
@@ -97,6 +104,11 @@ class DemandsByPolicy:
             maillog.session(str(hop), PolicyType.DANE, Result.DNSSEC_INVALID, str(error))
             raise forbidden(hop, f"whether it has TLSA records (DANE) is not known now: {error}") from error
         return "", ()
+
+
+def waived(found: Demand, least: Demand) -> Demand:
+    """What was found is tried, and `least`, which is the operator's, will do (RFC 8689 section 4.2.2)."""
+    return least if found == least else replace(found, required=False, second=least)
 
 
 def forbidden(hop: Hop, text: str) -> SessionError:

@@ -106,6 +106,7 @@ class Contexts:
     """The contexts of all sessions: made once, as that takes long, and as sessions are kept by them."""
 
     opportunistic: ssl.SSLContext = field(default_factory=opportunistic)
+    dane: ssl.SSLContext = field(default_factory=encrypted)  # of its own, so that `assurance` knows it
     encrypted: ssl.SSLContext = field(default_factory=encrypted)
     verified: ssl.SSLContext = field(default_factory=verified)
 
@@ -159,7 +160,8 @@ def complaint(found: Result, demand: Demand, cause: str = "") -> str:
     told = f" ({cause})" if cause and found is Result.VALIDATION_FAILURE else ""
     if not demand.why:
         return f"{_CAUSES[found]}{told}; nobody demands it"
-    return f"{_CAUSES[found]}{told}, but {demand.why} demands better; its operator can mend that, the mail waits"
+    consequence = ", the mail waits" if demand.required else ""
+    return f"{_CAUSES[found]}{told}, but {demand.why} demands better; its operator can mend that{consequence}"
 
 
 def assurance(tls: ssl.SSLObject | None, demand: Demand) -> str:

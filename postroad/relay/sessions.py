@@ -26,7 +26,7 @@ class Sessions:
     hostname: str
     timeouts: Timeouts = field(default_factory=Timeouts)
     _idle: dict[tuple[Hop, Demand], _Kept] = field(default_factory=lambda: defaultdict(list))
-    _unchunked: set[Hop] = field(default_factory=set)
+    _disbelieved: set[tuple[Hop, str]] = field(default_factory=set)
 
     def kept(self, hop: Hop, demand: Demand) -> Connection | None:
         """An idle session with that hop, secured as demanded, that seems alive."""
@@ -82,13 +82,13 @@ class Sessions:
             timeouts=self.timeouts,
         )
 
-    def believes(self, hop: Hop) -> bool:
-        """Whether this hop takes BDAT when it offers CHUNKING, as far as we know."""
-        return hop not in self._unchunked
+    def believes(self, hop: Hop, keyword: str) -> bool:
+        """Whether this hop can do what it offers by that keyword (CHUNKING, DSN), as far as we know."""
+        return (hop, keyword) not in self._disbelieved
 
-    def disbelieve(self, hop: Hop) -> None:
-        """Remember that it does not."""
-        self._unchunked.add(hop)
+    def disbelieve(self, hop: Hop, keyword: str) -> None:
+        """Remember that it cannot."""
+        self._disbelieved.add((hop, keyword))
 
     def keep(self, hop: Hop, demand: Demand, session: Connection) -> None:
         """Keep a session for the next message."""

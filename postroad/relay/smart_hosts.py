@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from postroad.mail.outcome import Content
 from postroad.relay.demands import Demands
 from postroad.relay.route import Hop, NextHop, Route
 from postroad.relay.security import Demand
@@ -74,7 +75,7 @@ def _read(file: str) -> str:
 def demanding(usual: Demand, verified: Demand) -> Demands:
     """The demand on smart hosts: those where we log in, or that begin with TLS, prove who they are."""
 
-    async def of(_route: Route, hop: Hop) -> Demand:
+    async def of(_route: Route, hop: Hop, _content: Content) -> Demand:
         return verified if hop.login or hop.implicit_tls else usual
 
     return of

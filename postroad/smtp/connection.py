@@ -116,10 +116,12 @@ class Connection(Conversation):
         smtputf8: bool,
         before_final_dot: Callable[[], Awaitable[None]],
         at_once: bool = True,
+        envid: str | None = None,
     ) -> Transaction:
         """Send one message; network and server decide only what is in the result.
 
         `at_once`: by CHUNKING, a small one may leave whole before the first reply; a loss then leaves it in doubt.
+        `envid`: the name by which a server that offers DSN is to report failures; `None` asks for nothing.
         `before_final_dot` is awaited when all but the end of data may have been sent. What it or `content`
         raises ends the session without the end of data, and is raised again. ValueError: an address or the
         recipients cannot be sent, and nothing was.
@@ -127,7 +129,8 @@ class Connection(Conversation):
         if not forward_paths or len(set(forward_paths)) < len(forward_paths):
             raise ValueError("forward-paths must be distinct, and at least one")
         self._transcript = Transcript(self._opening)
-        course = Course(forward_paths)
+        notifying = self.extensions.dsn and envid is not None
+        course = Course(forward_paths, notifying=notifying)
         needs = {"eight_bit": eight_bit, "smtputf8": smtputf8}
         if refusal := impossible(self.extensions, size=size, **needs):
             self._transcript.note(str(refusal))
@@ -136,8 +139,9 @@ class Connection(Conversation):
             )
         small = size is not None and size <= CHUNK_OCTETS
         size = size if self.extensions.size else None
-        mail = grammar.mail(reverse_path, size=size, **needs)
-        envelope = [mail, *(grammar.rcpt(path, smtputf8=smtputf8) for path in forward_paths)]
+        notify: grammar.Notify = ("NEVER" if reverse_path is None else "FAILURE") if notifying else ""
+        mail = grammar.mail(reverse_path, size=size, **needs, envid=envid if notifying else None)
+        envelope = [mail, *(grammar.rcpt(path, smtputf8=smtputf8, notify=notify) for path in forward_paths)]
         whole = at_once and small and self._may_send_at_once
         send = self._send_at_once if whole else self._send_by_turns
         loss = await self._transact(course, send(course, envelope, content, before_final_dot))
@@ -267,8 +271,7 @@ class Connection(Conversation):
         self._transcript.sent(b"[%d octets of content]" % len(octets))
         self._all_sent = True
         for line in envelope:
-            command = Command(line[:4].decode())
-            course.hear(command, await self._reply(_PHASES[command]))
+            await self._hear_of_all_sent(course, Command(line[:4].decode()))
         self._cap = math.inf
         reply = await self._reply(Phase.DOT)
         if course.accepted and reply.code in _NO_SUCH_COMMAND:
@@ -276,6 +279,20 @@ class Connection(Conversation):
             self._all_sent = False
             raise self._failure(Phase.BDAT, ProtocolError(f"CHUNKING is offered, and BDAT refused ({reply})"))
         course.hear(Command.CONTENT, reply)
+
+    async def _hear_of_all_sent(self, course: Course, command: Command) -> None:
+        """A reply to part of an envelope that left with its content.
+
+        A 421 refuses that part alone: who says it and reads on may take the message for the other recipients.
+        """
+        phase = _PHASES[command]
+        try:
+            course.hear(command, await self._reply(phase))
+        except SessionError as error:
+            if error.in_doubt:
+                raise
+            course.hear(command, error.reply)
+            raise self._failure(phase, ConnectionError(f"the server closes ({error.reply})")) from error
 
     async def _send_by_turns(
         self,
@@ -364,4 +381,5 @@ class Connection(Conversation):
     def _ended(self, course: Course, loss: SessionError | None) -> Transaction:
         replies = course.replies()
         in_doubt = {path for path, reply in replies.items() if loss and loss.in_doubt and reply is loss.reply}
-        return Transaction(replies, self.usable, frozenset(in_doubt), loss, self._transcript.lines())
+        refused = course.parameters_refused
+        return Transaction(replies, self.usable, frozenset(in_doubt), loss, self._transcript.lines(), refused)

@@ -7,11 +7,18 @@ command, whatever it is given; whether an address is a good one was decided in `
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from postroad.mail.reply import Reply
 
 COMMAND_LINE_OCTETS = 512  # with CRLF, without the parameters of extensions; RFC 5321 section 4.5.3.1.4
 SIZE_DIGITS = 20  # RFC 1870 section 4: size-value ::= 1*20DIGIT
+# What every server that offers DSN takes (RFC 3461 section 5.4); a longer parameter is left out.
+ENVID_OCTETS = 100
+ORCPT_OCTETS = 500
+
+# What the server is to report (RFC 3461 section 4.1); "" leaves that to it.
+Notify = Literal["", "FAILURE", "NEVER"]
 
 DATA = b"DATA\r\n"
 NOOP = b"NOOP\r\n"
@@ -34,6 +41,11 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?|\[[A
 _MAILBOX = re.compile(
     rf'(?:[^{_CONTROL} "(),:;<>@\[\\\]]+|"(?:[^{_CONTROL}"\\]|\\[ -~])*")@[^{_CONTROL} "(),;<>@\\]+'
 )
+
+# xtext = *( xchar / hexchar ) ; xchar = "!".."~" but "+" and "=" ; hexchar = "+" 2HEXDIG (RFC 3461 section 4)
+_NO_XCHAR = re.compile(r"[^!-~]|[+=]")
+# utf-8-addr-xtext = 1*( QCHAR / "\x{" HEXPOINT "}" ) ; QCHAR = xchar but "\" (RFC 6533 section 3)
+_NO_QCHAR = re.compile(r"[^!-~]|[+=\\]")
 
 # Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP textstring ] CRLF
 # Reply-code = %x32-35 %x30-35 %x30-39
@@ -58,19 +70,45 @@ def helo(hostname: str) -> bytes:
     return _line(f"HELO {_checked(_HOSTNAME, hostname, 'host name')}")
 
 
-def mail(reverse_path: str | None, *, size: int | None, eight_bit: bool, smtputf8: bool) -> bytes:
-    """MAIL with SIZE (RFC 1870), BODY=8BITMIME (RFC 6152) and SMTPUTF8 (RFC 6531) where asked for."""
+def mail(
+    reverse_path: str | None, *, size: int | None, eight_bit: bool, smtputf8: bool, envid: str | None = None
+) -> bytes:
+    """MAIL with SIZE (RFC 1870), BODY=8BITMIME (RFC 6152) and SMTPUTF8 (RFC 6531) where asked for.
+
+    `envid`, of ASCII: failures are to be reported with the header section alone, under this name (RFC 3461).
+    """
     if size is not None and not 0 <= size < 10**SIZE_DIGITS:
         raise ValueError(f"not a message size: {size}")
     parameters = "" if size is None else f" SIZE={size}"
     parameters += " BODY=8BITMIME" * eight_bit + " SMTPUTF8" * smtputf8
+    if reverse_path is not None and envid is not None:
+        parameters += " RET=HDRS" + _unless_long(f"ENVID={xtext(envid)}", ENVID_OCTETS)
     path = "" if reverse_path is None else _mailbox(reverse_path, smtputf8=smtputf8)
     return _line(f"MAIL FROM:<{path}>", parameters)
 
 
-def rcpt(forward_path: str, *, smtputf8: bool = False) -> bytes:
-    """RCPT (RFC 5321 section 4.1.1.3)."""
-    return _line(f"RCPT TO:<{_mailbox(forward_path, smtputf8=smtputf8)}>")
+def rcpt(forward_path: str, *, smtputf8: bool = False, notify: Notify = "") -> bytes:
+    """RCPT (RFC 5321 section 4.1.1.3); with `notify`, what to report, and of whom (RFC 3461)."""
+    parameters = ""
+    if notify:
+        parameters = f" NOTIFY={notify}" + _unless_long(f"ORCPT={original_recipient(forward_path)}", ORCPT_OCTETS)
+    return _line(f"RCPT TO:<{_mailbox(forward_path, smtputf8=smtputf8)}>", parameters)
+
+
+def original_recipient(mailbox: str) -> str:
+    """An address as the value of ORCPT: in ASCII whatever it is (RFC 3461 section 4.2, RFC 6533 section 3)."""
+    if mailbox.isascii():
+        return f"rfc822;{xtext(mailbox)}"
+    return "utf-8;" + _NO_QCHAR.sub(lambda match: f"\\x{{{ord(match[0]):02X}}}", mailbox)
+
+
+def xtext(text: str) -> str:
+    """ASCII text as a word that can be the value of a parameter (RFC 3461 section 4)."""
+    return _NO_XCHAR.sub(lambda match: f"+{ord(match[0]):02X}", text)
+
+
+def _unless_long(parameter: str, octets: int) -> str:
+    return f" {parameter}" if len(parameter) <= octets else ""
 
 
 def last_chunk(size: int) -> bytes:

@@ -13,6 +13,8 @@ from postroad.smtp.session import SessionError
 
 NEEDS_SMTPUTF8 = ours(553, "5.6.7", "the server does not take internationalized addresses (SMTPUTF8)")
 _NOT_TRIED = ours(451, "4.3.0", "not tried")
+# RFC 5321 sections 4.1.1.11 and 4.2.2: what a server says to a parameter that it does not take.
+_PARAMETER_REFUSALS = {455, 501, 504, 555}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Transaction:
     """How a mail transaction ended: the final reply for each forward-path.
 
     `reusable`: the session can take another one. `in_doubt`: the forward-paths that may have the message
-    although their reply says otherwise. `loss`: why it ended before its time, if it did.
+    although their reply says otherwise. `loss`: why it ended before its time, if it did. `parameters_refused`:
+    the forward-paths that were refused, and may not have been without the DSN parameters.
     """
 
     replies: Mapping[str, Reply]
@@ -28,6 +31,7 @@ class Transaction:
     in_doubt: frozenset[str]
     loss: SessionError | None
     transcript: tuple[str, ...]
+    parameters_refused: tuple[str, ...] = ()
 
 
 def impossible(offered: Extensions, *, size: int | None, eight_bit: bool, smtputf8: bool) -> Reply | None:
@@ -42,10 +46,11 @@ def impossible(offered: Extensions, *, size: int | None, eight_bit: bool, smtput
 
 
 class Course:
-    """The replies of one mail transaction as they come in."""
+    """The replies of one mail transaction as they come in; `notifying` if it has DSN parameters."""
 
-    def __init__(self, forward_paths: Iterable[str]) -> None:
+    def __init__(self, forward_paths: Iterable[str], *, notifying: bool = False) -> None:
         self._forward_paths = tuple(forward_paths)
+        self._notifying = notifying
         self._mail: Reply | None = None
         self._recipients: list[Reply] = []
         self._data: Reply | None = None
@@ -65,6 +70,16 @@ class Course:
     def clean(self) -> bool:
         """It ended as it should, and no RSET is needed."""
         return self._rest.success
+
+    @property
+    def parameters_refused(self) -> tuple[str, ...]:
+        """The forward-paths whose MAIL or RCPT was refused as one with a bad parameter is."""
+        if not self._notifying:
+            return ()
+        if self._mail is not None and self._mail.code in _PARAMETER_REFUSALS:
+            return self._forward_paths
+        answered = zip(self._forward_paths, self._recipients, strict=False)
+        return tuple(path for path, reply in answered if reply.code in _PARAMETER_REFUSALS)
 
     def useless(self, command: Command) -> bool:
         """Whether `command` cannot help anybody any more."""

@@ -20,6 +20,7 @@ FACTS = {
     "longest_line": 0,
     "eight_bit": False,
     "utf8_header": False,
+    "tls_optional": False,
     "message_id": "",
 }
 MEBIBYTE = 1 << 20

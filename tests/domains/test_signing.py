@@ -43,7 +43,7 @@ class Reading:
         self.times = 0
         self.octets = octets
         self.chunk = chunk
-        self.content = Content(content_id, len(octets), 998, eight_bit, False, self._chunks)
+        self.content = Content(content_id, len(octets), 998, eight_bit, False, False, self._chunks)
 
     async def _chunks(self):
         self.times += 1
@@ -110,7 +110,7 @@ def test_a_large_unsigned_message_is_not_read_to_its_end(database):
             pieces.append(piece)
             yield piece
 
-    content = Content(1, 0, 998, False, False, chunks)
+    content = Content(1, 0, 998, False, False, False, chunks)
     asyncio.run(Signer(database, SEALING, lambda: NOW).signed(content))
     assert len(pieces) == 1
 
@@ -183,7 +183,8 @@ def test_a_failure_is_not_remembered(database):
 
     async def sign() -> None:
         nonlocal broken
-        signer, content = Signer(database, SEALING, lambda: NOW), Content(1, len(PLAIN), 998, False, False, chunks)
+        signer = Signer(database, SEALING, lambda: NOW)
+        content = Content(1, len(PLAIN), 998, False, False, False, chunks)
         with pytest.raises(OSError, match="no disk"):
             await signer.signed(content)
         broken = False

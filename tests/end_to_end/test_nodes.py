@@ -118,7 +118,7 @@ def test_a_number_that_is_taken_is_replaced(tmp_path, database_url):
             lambda connection: accounts.add(connection, "alice@example.test", administrator=False, now=NOW)
         ).result()
 
-        async def local(_):
+        async def local(*_):
             return lambda _: "local"
 
         policy = Policy("here.test", "rewrite", "single", 1 << 20, 500)

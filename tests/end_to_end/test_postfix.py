@@ -1,5 +1,6 @@
 """A real Postfix receives what Postroad relays."""
 
+import re
 from email import message_from_bytes
 
 from tests.postfix import running_postfix
@@ -24,6 +25,26 @@ def test_postfix_receives_the_message_it_was_sent(tmp_path):
         delivered = postfix.delivered(3)
     assert sorted(map(body_of, delivered)) == sorted([plain + b"\n", plain + b"\n", eight_bit])
     assert sum(b"hidden" in one for one in delivered) == 1
+
+
+# What Postfix takes and cannot deliver, and how its report calls that; it reads utf-8-addr-xtext (RFC 6533).
+BOUNCED = {
+    "a+b@bounced.example": "rfc822;a+b@bounced.example",
+    '"a b=c"@bounced.example': 'rfc822;"a b=c"@bounced.example',
+    "grün@bounced.example": "utf-8;grün@bounced.example",
+}
+
+
+def test_postfix_reports_as_it_was_asked_to(tmp_path):
+    """It names our queue id and the addresses as they were, and returns the header section alone."""
+    with running_postfix() as postfix, running(tmp_path, "--relay", f"smtp://127.0.0.1:{postfix.port}") as server:
+        answer = server.send(f"To: {', '.join(BOUNCED)}\nSubject: x\n\nsecret\n".encode(), server.token())
+        [report] = postfix.delivered(1)
+    text = report.decode()
+    assert re.findall("^Original-Envelope-Id: (.*)$", text, re.MULTILINE) == [answer.json["id"]]
+    assert sorted(re.findall("^Original-Recipient: (.*)$", text, re.MULTILINE)) == sorted(BOUNCED.values())
+    assert message_from_bytes(report).get_payload()[-1].get_content_type() == "message/global-headers"
+    assert "secret" not in text
 
 
 def test_what_postfix_refuses_comes_back_as_a_report(tmp_path):

@@ -4,6 +4,7 @@ The table is hardening.md 3.1 for one host: each row is tried with one recipient
 PIPELINING, and judged after the first attempt by the database, the author's reports and the sink.
 """
 
+import json
 import re
 import socket
 import sqlite3
@@ -14,6 +15,7 @@ from itertools import count, product
 
 import pytest
 
+from tests.postfix import free_port
 from tests.running import Server, running
 from tests.smtp_sink import ALWAYS, EXTENSIONS, Action, Drop, Reset, Sink, assert_wire_invariants, running_sink
 from tests.torture.judge import make_due, open_gates, read
@@ -248,6 +250,55 @@ def test_a_smart_host_that_was_away_gets_the_mail_later(tmp_path):
         with life(tmp_path, sink) as server:
             server.drained()
         assert [one.forward_paths for one in sink.messages] == [("bob@sink.example",)]
+
+
+def by_sender(tmp_path, usual: int, port: int):
+    """A server on the same data folder, with another smart host for the mail from other.test."""
+    flags = ("--relay", f"smtp://127.0.0.1:{usual}", "--relay-by-sender", f"other.test=smtp://127.0.0.1:{port}")
+    return running(tmp_path / "data", *flags)
+
+
+def gates(server: Server) -> dict[str, tuple[int, bool]]:
+    """How many wait at each destination, and whether it could be reached."""
+    shown = json.loads(server.command("queue", "destinations", "--json"))
+    return {one["destination"]: (one["waiting"], not one["failures"]) for one in shown}
+
+
+def test_a_senders_smart_host_that_is_away_holds_up_nobody_else(tmp_path):
+    """Its mail waits behind a gate of its own, other senders' goes at once; when it is back, it has its mail."""
+    port, greylisting = free_port(), {("RCPT", 1): "451 4.2.0 greylisted, come back"}
+    with running_sink(greylisting) as usual, by_sender(tmp_path, usual.port, port) as server:
+        server.command("account", "add", "carol@other.test")
+        late = server.send(letter(["bob@sink.example"]), server.token("carol@other.test")).json["id"]
+        assert fates(server, late) == {"bob@sink.example": ("queued", 451, False)}
+        greylisted, relayed = (
+            server.send(letter([path]), server.token()).json["id"]
+            for path in ("bob@sink.example", "eve@sink.example")
+        )
+        assert fates(server, greylisted) == {"bob@sink.example": ("queued", 451, False)}
+        assert fates(server, relayed) == {"eve@sink.example": (*RELAYED, False)}
+        assert gates(server) == {f"127.0.0.1:{port}": (1, False), f"127.0.0.1:{usual.port}": (1, True)}
+        with running_sink(address=("127.0.0.1", port)) as own:
+            server.command("queue", "retry", late)
+            server.settled(
+                lambda fate: fate["state"] == "relayed" or fate["destination"].endswith(f":{usual.port}")
+            )
+    assert [one.reverse_path for one in own.messages] == ["carol@other.test"]
+    assert [one.reverse_path for one in usual.messages] == ["alice@example.test"]
+
+
+def test_waiting_mail_follows_a_new_smart_host_of_its_sender(tmp_path):
+    """Named after a restart, it gets the mail that could not be had elsewhere at once, and nobody else's."""
+    with running_sink() as own:
+        with life(tmp_path, None) as server:
+            server.command("account", "add", "carol@other.test")
+            for address in ("alice@example.test", "carol@other.test"):
+                sent = server.send(letter(["bob@sink.example"]), server.token(address)).json["id"]
+                assert fates(server, sent) == {"bob@sink.example": ("queued", 451, False)}
+        with by_sender(tmp_path, 9, own.port) as server:
+            server.settled(lambda fate: fate["state"] == "relayed" or fate["destination"] == "127.0.0.1:9")
+            assert gates(server) == {"127.0.0.1:9": (1, False)}
+    assert [one.reverse_path for one in own.messages] == ["carol@other.test"]
 
 
 @pytest.mark.parametrize(("stage", "copies"), [("DOT", 1), ("DOT_AFTER_COMMIT", 2)])

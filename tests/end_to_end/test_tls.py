@@ -81,9 +81,9 @@ def relaying(folder, sink, host, *, signed=False, command="dev"):
             yield one
 
 
-def send(server, token, domain):
-    """A message to somebody there; its id."""
-    message = f"To: bob@{domain}\r\nSubject: secret\r\n\r\nsecret\r\n".encode()
+def send(server, token, domain, *, field="Subject: secret"):
+    """A message to somebody there, with that header field; its id."""
+    message = f"To: bob@{domain}\r\n{field}\r\n\r\nsecret\r\n".encode()
     answer = server.send(message, token)
     assert answer.code == 200
     return answer.json["id"]
@@ -128,6 +128,27 @@ def test_a_downgraded_server_gets_nothing_until_it_mends(tmp_path, trusted, poli
             assert tried(one, sent, until=lambda _, state: state == "relayed") == ("relayed", "2.0.0")
             assert secured(one) == [("TLSv1.3", "certificate")]
         assert len(host.requests) == 1
+
+
+def test_an_author_may_waive_what_the_recipients_domain_demands(tmp_path, trusted, policy_context):
+    """`TLS-Required: No` goes out in spite of enforce and of DANE, encrypted all the same; and not against us."""
+    waived = ("enforced.test", "wrong.test", "lost.test")
+    with (
+        running_sink(tls=server("for another name")) as sink,
+        running_host(policy_context, policy()) as host,
+        relaying(tmp_path / "data", sink, host, signed=True) as one,
+    ):
+        token = one.token()
+        for domain in waived:
+            assert (domain, *tried(one, send(one, token, domain))) == (domain, "queued", "4.7.5")
+            sent = send(one, token, domain, field="TLS-Required: No")
+            assert (domain, *tried(one, sent)) == (domain, "relayed", "2.0.0")
+        assert secured(one) == [("TLSv1.3", "encrypted")] * len(waived)
+        assert [b"TLS-Required: No" in message.content for message in sink.messages] == [True] * len(waived)
+        hang_up(sink)
+        sink.tls = None
+        sent = send(one, token, "required.test", field="TLS-Required: No")
+        assert tried(one, sent) == ("queued", "4.7.5")
 
 
 FATES = {

@@ -23,6 +23,7 @@ FACTS = {
     "longest_line": 16,
     "eight_bit": False,
     "utf8_header": False,
+    "tls_optional": False,
     "message_id": "",
 }
 MAILBOXES = {"bob@here.test": 1, "carol@here.test": 2, "off@here.test": DISABLED}
@@ -53,7 +54,7 @@ async def unwanted(_host):
 
 def deliver(database, *paths, mailboxes=known, queue_id=5, reverse_path="me@a.test", content_id=7):
     """The outcomes of one attempt."""
-    facts = {name: FACTS[name] for name in ("size", "longest_line", "eight_bit", "utf8_header")}
+    facts = {name: FACTS[name] for name in ("size", "longest_line", "eight_bit", "utf8_header", "tls_optional")}
     content = Content(content_id=content_id, chunks=lambda: None, **facts)
     errand = Errand(queue_id, Envelope(reverse_path, paths), content, None, NOW)
     delivery = LocalDelivery(database, Identifiers(), mailboxes, lambda: NOW + 1)

@@ -135,15 +135,30 @@ def test_waiting_mail_follows_its_route(connection):
     accept(connection, ("a@b.test", "b@b.test"), ("c@c.test",))
     done = next(one for one in claim(connection) if one.destination == "c.test")
     settled(connection, done, Relayed(OK))
-    store.reroute(connection, lambda path: "local" if path.startswith("a") else "hop", NOW)
+    store.reroute(connection, lambda _, path: "local" if path.startswith("a") else "hop", NOW)
     assert {row.forward_path: row.destination for row in table(connection)} == {
         "a@b.test": "local",
         "b@b.test": "hop",
         "c@c.test": "c.test",
     }
-    store.reroute(connection, lambda _: "hop", NOW)
-    store.reroute(connection, lambda _: "hop", NOW)
+    store.reroute(connection, lambda *_: "hop", NOW)
+    store.reroute(connection, lambda *_: "hop", NOW)
     assert {row.destination for row in table(connection)} == {"hop", "c.test"}
+
+
+def test_a_route_follows_from_sender_and_recipient(connection):
+    """Whoever waits is routed by the reverse-path of their own entry, the null one of a report too."""
+    accept(connection, ("b@b.test",), ("c@c.test",))
+    accept(connection, ("b@b.test",), reverse_path="you@z.test")
+    held = accept(connection, ("c@c.test",), reverse_path=None)
+    commands.hold(connection, held, None, NOW)
+    store.reroute(connection, lambda sender, path: f"{sender} {path}", NOW)
+    assert sorted(row.destination for row in table(connection)) == [
+        "None c@c.test",
+        "me@a.test b@b.test",
+        "me@a.test c@c.test",
+        "you@z.test b@b.test",
+    ]
 
 
 def test_who_gets_another_route_need_not_wait_for_it(connection):
@@ -152,7 +167,7 @@ def test_who_gets_another_route_need_not_wait_for_it(connection):
     by_path = {one.envelope.forward_paths[0]: one for one in claim(connection)}
     settled(connection, by_path["delayed@b.test"], Delayed(LATER))
     settled(connection, by_path["same@hop"], Delayed(LATER))
-    store.reroute(connection, lambda _: "hop", NOW + 7)
+    store.reroute(connection, lambda *_: "hop", NOW + 7)
     due = {row.forward_path: row.due_at - NOW for row in table(connection)}
     assert due == {"delayed@b.test": 7, "claimed@c.test": store.LEASE, "same@hop": 60_000}
 

@@ -100,7 +100,9 @@ def test_a_try_begun_in_time_is_not_the_last():
 
 
 def claimed(*recipients):
-    return store.Claim(1, 2, 3, 4, "b.test", "me@a.test", ACCEPTED, 0, 0, False, False, "<m@a.test>", recipients)
+    return store.Claim(
+        1, 2, 3, 4, "b.test", "me@a.test", ACCEPTED, 0, 0, False, False, False, "<m@a.test>", recipients
+    )
 
 
 def test_every_recipient_has_its_own_verdict_and_jitter():

@@ -1,7 +1,9 @@
 """A mail server that fails, in every way at every stage, and a good one behind it: cells, oracle and game.
 
-768 cells: 12 stages, 16 faults, one recipient or three, with and without PIPELINING. What must become of each is
-computed from the rules of hardening.md 3.1 and 3.2 alone, and never from what Postroad does.
+1536 cells: 12 stages, 16 faults, one recipient or three, with and without PIPELINING, with and without CHUNKING.
+What must become of each is computed from the rules of hardening.md 3.1 to 3.3 alone, and never from what Postroad
+does. A server that offers both gets envelope and content in one go, and everything follows from that: a command
+of it that has no reply, or none that makes sense, leaves whoever was not refused in doubt.
 """
 
 import asyncio
@@ -36,6 +38,8 @@ STAGES = {
     "RSET": "quit",
     "QUIT": "quit",
 }
+# What a message that leaves whole comes to in place of DATA and of content behind it.
+IN_ONE_GO = {"DATA": "BDAT", "BODY": "CHUNK"}
 LATER_REPLIES: dict[str, Action] = {"450": "450 4.2.0 later", "451": "451 later"}
 NEVER_REPLIES: dict[str, Action] = {
     "550": "550 5.7.1 never",
@@ -64,6 +68,7 @@ IMPATIENCE, PATIENCE = 3.0, 30.0
 # than Linux holds (tcp_wmem) for one that reads no more.
 LINE, WINDOW = b"x" * 76 + b"\r\n", 16_384
 BIG, BIGGER = LINE * 20_000, LINE * 80_000
+SMALL = LINE * 800  # leaves in one go, and does not fit through the window either
 AT_ONCE = 60
 DEMAND = Contexts().demand("opportunistic")
 
@@ -76,9 +81,21 @@ class Cell:
     fault: str
     recipients: int
     pipelining: bool
+    chunking: bool
 
     def __str__(self) -> str:
-        return f"{self.stage} {self.fault}, to {self.recipients}, {'pipelined' if self.pipelining else 'in step'}"
+        pace = "pipelined" if self.pipelining else "in step"
+        return f"{self.place} {self.fault}, to {self.recipients}, {pace}{', CHUNKING' if self.chunking else ''}"
+
+    @property
+    def whole(self) -> bool:
+        """Envelope and content leave in one go."""
+        return self.pipelining and self.chunking
+
+    @property
+    def place(self) -> str:
+        """The stage as the server calls it."""
+        return IN_ONE_GO.get(self.stage, self.stage) if self.whole else self.stage
 
     @property
     def paths(self) -> list[str]:
@@ -87,50 +104,59 @@ class Cell:
 
 def cells() -> list[Cell]:
     """All of them; those first that wait for a slow server."""
-    found = [Cell(*one) for one in product(STAGES, FAULTS, (1, 3), (True, False))]
+    found = [Cell(*one) for one in product(STAGES, FAULTS, (1, 3), (True, False), (False, True))]
     return sorted(found, key=lambda cell: cell.fault not in SLOW)
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a recipient: an outcome and the code of its reply, in doubt or not, and who has a copy."""
+    """What became of a recipient: an outcome and the code of its reply, in doubt or not, and its copies."""
 
     outcome: str
     code: int
     in_doubt: bool = False
-    first_has_it: bool = False
-    second_has_it: bool = False
+    first_copies: int = 0
+    second_copies: int = 0
 
 
-FIRST = Fate("Relayed", 250, first_has_it=True)
-SECOND = Fate("Relayed", 250, second_has_it=True)
+FIRST = Fate("Relayed", 250, first_copies=1)
+SECOND = Fate("Relayed", 250, second_copies=1)
 DOUBT = Fate("Delayed", 451, in_doubt=True)
+# No fault at all, or one that costs nothing: who knows no EHLO is asked by HELO, who knows no BDAT by DATA.
+HARMLESS = {("DATA", "354"), ("EHLO", "502"), ("BDAT", "502"), ("CHUNK", "502")}
 
 
 def expected(cell: Cell) -> dict[str, Fate]:
     """What must become of each recipient."""
-    fate = _fate(cell)
-    if cell.stage != "RCPT" or fate == SECOND:
-        return dict.fromkeys(cell.paths, fate)
-    # Refused alone: the others are relayed.
-    return {path: FIRST if number else fate for number, path in enumerate(cell.paths)}
+    fates = dict.fromkeys(cell.paths, _fate(cell))
+    if cell.stage != "RCPT" or cell.recipients == 1:
+        return fates
+    refused, *others = cell.paths
+    if cell.fault in LATER_REPLIES | NEVER_REPLIES:  # alone: the others are relayed
+        return fates | dict.fromkeys(others, FIRST)
+    if cell.whole:  # who says something else there and goes on reading has it for the others
+        fates |= dict.fromkeys(others, replace(DOUBT, first_copies=int(cell.fault in {"421", *BABBLE})))
+    if cell.whole and cell.fault in CLOSING:  # a refusal of one; and as the others are in doubt, no next host
+        fates[refused] = Fate("Delayed", 421)
+    return fates
 
 
 def _fate(cell: Cell) -> Fate:
+    if (cell.place, cell.fault) in HARMLESS:
+        return FIRST
+    unknown = cell.fault in LOSSES | BABBLE
     match cell.stage:
-        case "CONNECT" | "EHLO":  # no session: the next host; one that knows no EHLO is asked by HELO
-            return FIRST if (cell.stage, cell.fault) == ("EHLO", "502") else SECOND
+        case "CONNECT" | "EHLO":  # no session: the next host
+            return SECOND
         case "STARTTLS" | "HANDSHAKE" | "QUIT":  # nobody demands TLS; after the 250 the mail is delivered
             return FIRST
         case "RSET":  # the refusal that it follows is what counts
             return Fate("Failed", 550)
-        case "DATA" if cell.fault == "354":  # is what a server says there
-            return FIRST
         case "DOT" | "DOT_AFTER_COMMIT":
-            stored = cell.stage == "DOT_AFTER_COMMIT"
-            unknown = cell.fault in LOSSES | BABBLE
-            return replace(DOUBT if unknown else _refused(cell), first_has_it=stored)
-    return _refused(cell)
+            asked = 2 if cell.fault == "502" and cell.whole else 1  # by DATA once more
+            stored = asked * (cell.stage == "DOT_AFTER_COMMIT")
+            return replace(DOUBT if unknown else _refused(cell), first_copies=stored)
+    return DOUBT if unknown and cell.whole else _refused(cell)
 
 
 def _refused(cell: Cell) -> Fate:
@@ -144,12 +170,12 @@ def _refused(cell: Cell) -> Fate:
 
 def asks_the_second(cell: Cell) -> bool:
     """Whether anything may be said to the next host at all."""
-    return any(fate.second_has_it for fate in expected(cell).values())
+    return any(fate.second_copies for fate in expected(cell).values())
 
 
 def script(cell: Cell) -> dict[tuple[str, int | str], Action]:
     """The table of the first server's fault: at the first recipient, or whenever its stage comes."""
-    fault = {(cell.stage, 1 if cell.stage == "RCPT" else ALWAYS): FAULTS[cell.fault]}
+    fault = {(cell.place, 1 if cell.stage == "RCPT" else ALWAYS): FAULTS[cell.fault]}
     return fault | ({("RCPT", ALWAYS): NEVER_REPLIES["550"]} if cell.stage == "RSET" else {})
 
 
@@ -187,7 +213,8 @@ def play_all() -> dict[Cell, Played]:
 
 async def play(cell: Cell, context: ssl.SSLContext) -> Played:
     """One attempt at a route of the faulty server and the good one."""
-    extensions = [one for one in EXTENSIONS if cell.pipelining or one != "PIPELINING"]
+    left_out = {"PIPELINING": not cell.pipelining, "CHUNKING": not cell.chunking}
+    extensions = [one for one in (*EXTENSIONS, "CHUNKING") if not left_out.get(one)]
     tls = context if cell.stage in ("STARTTLS", "HANDSHAKE") else None
     first, second = Sink(script(cell), extensions=extensions, tls=tls), Sink(extensions=extensions)
     async with first, second:
@@ -196,7 +223,7 @@ async def play(cell: Cell, context: ssl.SSLContext) -> Played:
         marks = Marks()
         attempted = await _attempt(cell, (first.port, second.port), marks)
         fates = {path: _found(path, attempted, first, second) for path in cell.paths}
-        reached = first._reached[cell.stage] > 0
+        reached = first._reached[cell.place] > 0
         marked = all(f"127.0.0.1:{sink.port}" in marks for sink in (first, second) if sink.messages)
     for session in (*first.sessions, *second.sessions):
         assert_wire_invariants(session)
@@ -207,10 +234,10 @@ async def _attempt(cell: Cell, ports: tuple[int, int], marks: Marks) -> Attempte
     async def find() -> Route:
         return Route(tuple(NextHop("127.0.0.1", port) for port in ports))
 
-    slow = {STAGES[cell.stage]: IMPATIENCE} if cell.fault in SLOW else {}
+    slow = {STAGES.get(cell.place, "dot"): IMPATIENCE} if cell.fault in SLOW else {}
     timeouts = Timeouts(**dict.fromkeys(Timeouts.__dataclass_fields__, PATIENCE) | slow)
     relay = Relay(Sessions("here.test", timeouts), find, always(DEMAND))
-    body = BIGGER if cell.fault in LOSSES else BIG
+    body = SMALL if cell.whole else BIGGER if cell.fault in LOSSES else BIG
     octets = HEADER + b"\r\n" + (body if cell.stage == "BODY" else b".dots\r\n")
     async with asyncio.timeout(3 * PATIENCE):
         attempted = await relay.attempt(errand(*cell.paths, octets=octets), marks)
@@ -220,8 +247,7 @@ async def _attempt(cell: Cell, ports: tuple[int, int], marks: Marks) -> Attempte
 
 def _found(path: str, attempted: Attempted, first: Sink, second: Sink) -> Fate:
     outcome: Outcome = attempted.outcomes[path]
-    copies = [[message for message in sink.messages if path in message.forward_paths] for sink in (first, second)]
-    assert all(len(one) <= 1 for one in copies), "a server has two copies of one attempt"
+    copies = [sum(path in message.forward_paths for message in sink.messages) for sink in (first, second)]
     kinds = {Delayed: "Delayed", Failed: "Failed"}
     doubt = isinstance(outcome, Delayed) and outcome.in_doubt
-    return Fate(kinds.get(type(outcome), "Relayed"), outcome.reply.code, doubt, *map(bool, copies))
+    return Fate(kinds.get(type(outcome), "Relayed"), outcome.reply.code, doubt, *copies)

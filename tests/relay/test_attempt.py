@@ -42,6 +42,7 @@ def errand(*paths, octets=PLAIN, reverse_path="me@a.test"):
         longest_line=max(map(len, octets.split(b"\r\n"))),
         eight_bit=not body.isascii(),
         utf8_header=not header.isascii(),
+        tls_optional=b"TLS-Required: No" in header,
         chunks=chunks,
     )
     return Errand(5, Envelope(reverse_path, paths or ("one@b.test",)), content, None, 0)
@@ -542,4 +543,4 @@ def test_no_route_is_everybodys_outcome(code, outcome):
 def test_a_relay_without_a_demand_speaks_plainly():
     """It is the caller that knows what security a hop needs."""
     relay = Relay(Sessions("here.test", QUICK), None)
-    assert asyncio.run(relay.demand(Route(()), NextHop("mx.test", 25))) is PLAINTEXT
+    assert asyncio.run(relay.demand(Route(()), NextHop("mx.test", 25), errand().content)) is PLAINTEXT

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from postroad.mail.outcome import Content
 from postroad.relay.demands import DemandsByPolicy, always, never
 from postroad.relay.resolver import Resolver
 from postroad.relay.route import Route, Target
@@ -61,19 +62,37 @@ ENFORCE, TESTING = Policy("enforce", 1, ("*.a.test",)), Policy("testing", 1, ("*
 NONE = Policy("none", 1)
 
 
+def content(*, tls_optional=False):
+    """What is to be sent there."""
+    return Content(7, 1, 1, eight_bit=False, utf8_header=False, tls_optional=tls_optional, chunks=lambda: None)
+
+
 def demand(
-    name_server, host="none.a.test", *, policy=None, trusted=True, authentic=True, address="127.0.0.1", **own
+    name_server,
+    host="none.a.test",
+    *,
+    policy=None,
+    trusted=True,
+    authentic=True,
+    address="127.0.0.1",
+    tls_optional=False,
+    **own,
 ):
     """The demand on a server of a.test."""
     resolver = Resolver(name_server, trusted=trusted, lifetime=2.0)
     demands = DemandsByPolicy(resolver, Said(policy), CONTEXTS, **own).to("a.test")
     hop = Target(host, address)
-    return asyncio.run(demands(Route((hop,), authentic), hop))
+    return asyncio.run(demands(Route((hop,), authentic), hop, content(tls_optional=tls_optional)))
 
 
 def shown(found: Demand) -> str:
     """A demand in words."""
-    names = {CONTEXTS.opportunistic: "any", CONTEXTS.encrypted: "encrypted", CONTEXTS.verified: "verified"}
+    names = {
+        CONTEXTS.opportunistic: "any",
+        CONTEXTS.encrypted: "encrypted",
+        CONTEXTS.dane: "encrypted",
+        CONTEXTS.verified: "verified",
+    }
     dane = f" for {found.identity}" if found.associations else ""
     second = f", or {shown(found.second)}" if found.second else ""
     must = "must be " if found.required else ""
@@ -136,6 +155,42 @@ def test_whose_word_counts(name_server, options, words):
     assert shown(demand(name_server, **options)) == words
 
 
+# What the author of mail with `TLS-Required: No` gets: a policy is followed where it can be, ours always.
+WAIVED = {
+    "nothing said": ({}, OPPORTUNISTIC),
+    "DANE": ({"host": "mx.a.test"}, f"encrypted (tlsa for mx.a.test), or {OPPORTUNISTIC}"),
+    "records of no use": ({"host": "pkix.a.test"}, f"encrypted (tlsa), or {OPPORTUNISTIC}"),
+    "records of no use, and testing": (
+        {"host": "pkix.a.test", "policy": TESTING},
+        f"verified (sts), or {OPPORTUNISTIC}",
+    ),
+    "enforce": ({"policy": ENFORCE}, f"verified (sts), or {OPPORTUNISTIC}"),
+    "testing": ({"policy": TESTING}, f"verified (sts), or {OPPORTUNISTIC}"),
+    "enforce for others": ({"host": "empty.a.test", "policy": Policy("enforce", 1, ("b.test",))}, OPPORTUNISTIC),
+    "the TLSA records cannot be had": ({"host": "broken.a.test"}, OPPORTUNISTIC),
+    "and our own": ({"host": "broken.a.test", "level": "required"}, OURS.format("encrypted")),
+    "enforce, and our own": (
+        {"policy": ENFORCE, "level": "required"},
+        f"verified (sts), or {OURS.format('encrypted')}",
+    ),
+    "enforce, and required of the domain": (
+        {"policy": ENFORCE, "required": ["a.test"]},
+        f"verified (sts), or {OURS.format('encrypted')}",
+    ),
+    "DANE, and our own": (
+        {"host": "mx.a.test", "level": "verified"},
+        f"encrypted (tlsa for mx.a.test), or {OURS.format('verified')}",
+    ),
+    "only our own": ({"level": "required"}, OURS.format("encrypted")),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), WAIVED.values(), ids=WAIVED)
+def test_an_author_can_waive_what_the_recipients_domain_demands(name_server, options, words):
+    """Not what the operator demands (RFC 8689 section 4.2.2)."""
+    assert shown(demand(name_server, tls_optional=True, **options)) == words
+
+
 FORBIDDEN = {
     "the TLSA records cannot be had": ({"host": "broken.a.test"}, "dnssec-invalid"),
     "the address cannot be had any more": ({"host": "lost.test"}, "dnssec-invalid"),
@@ -175,5 +230,5 @@ def test_the_same_demand_is_equal(name_server):
 def test_a_demand_may_be_the_same_for_all():
     """As to a smart host, or without any."""
     one = CONTEXTS.demand("required")
-    assert asyncio.run(always(one)(Route(()), Target("a", "b"))) is one
-    assert asyncio.run(never(Route(()), Target("a", "b"))) is PLAINTEXT
+    assert asyncio.run(always(one)(Route(()), Target("a", "b"), content(tls_optional=True))) is one
+    assert asyncio.run(never(Route(()), Target("a", "b"), content())) is PLAINTEXT

@@ -11,7 +11,7 @@ from postroad.mail.outcome import Delayed, Relayed
 from postroad.relay import security
 from postroad.relay.attempt import Relay
 from postroad.relay.dane import Association, Associations
-from postroad.relay.demands import always
+from postroad.relay.demands import always, waived
 from postroad.relay.route import NextHop, Route
 from postroad.relay.security import Contexts, Demand, PolicyType, Result
 from postroad.relay.sessions import Sessions
@@ -27,7 +27,7 @@ def vouching(*names):
     """DANE's demand, of whom these certificates are the right ones."""
     records = tuple(Association(*tlsa(3, 1, 1, chain(name)[0])) for name in names)
     associations = Associations(records, (HOST,))
-    return Demand(CONTEXTS.encrypted, True, HOST, "DANE", PolicyType.DANE, associations=associations)
+    return Demand(CONTEXTS.dane, True, HOST, "DANE", PolicyType.DANE, associations=associations)
 
 
 def by_level(level):
@@ -54,6 +54,12 @@ DEMANDS = {
     "dane": vouching(*ISSUED),
     "dane, of another": vouching("next"),
 }
+DEMANDS |= {
+    "enforce, waived": waived(DEMANDS["enforce"], DEMANDS["opportunistic"]),
+    "dane, waived": waived(DEMANDS["dane"], DEMANDS["opportunistic"]),
+    "dane, of another, waived": waived(DEMANDS["dane, of another"], DEMANDS["opportunistic"]),
+    "dane, of another, waived, required": waived(DEMANDS["dane, of another"], DEMANDS["required"]),
+}
 
 INJECTED = b"220 2.0.0 go ahead\r\n250 injected\r\n"
 ALERT = bytes((21, 3, 3, 0, 2, 2, 40))  # fatal, handshake_failure
@@ -77,12 +83,12 @@ SERVERS = {
 # By server, what becomes of a message under each of the demands, in their order.
 FATES = {"-": "delayed", "p": "plaintext", "e": "encrypted", "c": "certificate", "d": "dane"}
 TABLE = {
-    **dict.fromkeys(BROKEN, "p--p----"),
-    "good": "eeccccd-",
-    "of nobody known": "ee-ee-d-",
-    "expired": "ee-ee-d-",
-    "for another name": "ee-ee-d-",
-    "TLS 1.0": "e--e----",
+    **dict.fromkeys(BROKEN, "p--p----ppp-"),
+    "good": "eeccccd-cdee",
+    "of nobody known": "ee-ee-d-edee",
+    "expired": "ee-ee-d-edee",
+    "for another name": "ee-ee-d-edee",
+    "TLS 1.0": "e--e----eee-",
 }
 CASES = [
     (name, demand, FATES[letter])
@@ -127,7 +133,7 @@ def test_no_demand_is_met_by_less(name, demand, fate):
         assert [line["assurance"] for line in logged if line["event"] == "secured"] == [fate]
 
 
-@pytest.mark.parametrize("demand", [name for name in DEMANDS if name != "dane, of another"])
+@pytest.mark.parametrize("demand", [name for name in DEMANDS if "of another" not in name])
 def test_what_was_offered_in_plaintext_does_not_count(demand):
     """Whoever is between may have said it: under TLS the server is asked anew (RFC 3207 section 4.2)."""
     script = {("EHLO", 1): "250-sink.test\n250-SIZE 10\n250-STARTTLS\n250 8BITMIME"}
@@ -174,7 +180,7 @@ def test_mismatched_records_are_counted():
     assert "not the one that its TLSA records name" in outcome.reply.text
 
 
-@pytest.mark.parametrize("name", ["encrypted", "verified"])
+@pytest.mark.parametrize("name", ["dane", "encrypted", "verified"])
 def test_what_is_demanded_is_a_safe_version(name):
     """TLS 1.2 at least (RFC 8996), whatever the machine's default."""
     assert getattr(CONTEXTS, name).minimum_version is ssl.TLSVersion.TLSv1_2
@@ -188,7 +194,10 @@ def test_a_complaint_is_one_sentence(result):
 
 
 def test_what_nobody_demands_waits_for_nobody():
-    """Where plaintext will do, the log does not say that the mail waits."""
+    """Where less will do, the log does not say that the mail waits."""
+    said = {name: security.complaint(Result.STARTTLS_NOT_SUPPORTED, one) for name, one in DEMANDS.items()}
+    waiting = {name for name, text in said.items() if text.endswith(", the mail waits")}
+    assert waiting == {"required", "verified", "enforce", "dane", "dane, of another"}
     assert security.complaint(Result.STARTTLS_NOT_SUPPORTED, Demand()).endswith("; nobody demands it")
 
 

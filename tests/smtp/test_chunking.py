@@ -43,7 +43,7 @@ def exchange(*contents, script=None, timeouts=QUICK, extensions=CHUNKING, mark=n
         return sink, found
 
     sink, found = asyncio.run(run())
-    for session in sink.sessions if ("BDAT", 1) not in (script or {}) else ():  # content is read as commands then
+    for session in sink.sessions:
         assert_wire_invariants(session)
     return sink, found
 
@@ -114,13 +114,21 @@ def test_stages(stage, said, recipients):
         paths=PATHS[:recipients],
     )
     means = MEANS.get(said, (451, "4.4.2"))
-    only_the_first = stage == "RCPT" and said in {"4xx", "5xx"}
-    assert summary(transaction) == [means] + [(250, "2.0.0") if only_the_first else means] * (recipients - 1)
+    alone = {"4xx": (250, "2.0.0"), "5xx": (250, "2.0.0"), "421": (451, "4.4.2")} if stage == "RCPT" else {}
+    assert summary(transaction) == [means] + [alone.get(said, means)] * (recipients - 1)
     lost = means[0] in {421, 451}
     assert (transaction.loss is not None, transaction.reusable) == (lost, not lost)
-    assert transaction.in_doubt == (frozenset(PATHS[:recipients]) if lost and said != "421" else set())
+    assert transaction.in_doubt == {path for path, reply in transaction.replies.items() if reply.code == 451}
     if means[0] == 250:
         assert [message.forward_paths for message in sink.messages] == [PATHS[:recipients]]
+
+
+def test_a_421_to_one_recipient_leaves_the_others_in_doubt():
+    """A server that says it, reads on and takes the message has it for the others; for that one it has not."""
+    sink, [transaction] = exchange(script={("RCPT", PATHS[1]): "421 4.3.2 busy"}, paths=PATHS)
+    assert summary(transaction) == [(451, "4.4.2"), (421, "4.3.2"), (451, "4.4.2")]
+    assert transaction.in_doubt == {PATHS[0], PATHS[2]}
+    assert [message.forward_paths for message in sink.messages] == [(PATHS[0], PATHS[2])]
 
 
 def test_a_loss_leaves_the_refused_refused():

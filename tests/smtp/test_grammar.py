@@ -1,5 +1,7 @@
 """Command lines cannot carry a second command; replies and extensions are read as they are meant."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,24 @@ from tests.smtp_sink import COMMAND_ON_THE_WIRE
             grammar.mail("é@b.test", size=7, eight_bit=True, smtputf8=True),
             "MAIL FROM:<é@b.test> SIZE=7 BODY=8BITMIME SMTPUTF8\r\n".encode(),
         ),
+        (
+            grammar.mail("a@b.test", size=None, eight_bit=False, smtputf8=False, envid="0a=1"),
+            b"MAIL FROM:<a@b.test> RET=HDRS ENVID=0a+3D1\r\n",
+        ),
+        (grammar.mail(None, size=None, eight_bit=False, smtputf8=False, envid="01"), b"MAIL FROM:<>\r\n"),
+        (
+            grammar.mail("a@b.test", size=None, eight_bit=False, smtputf8=False, envid="x" * 95),
+            b"MAIL FROM:<a@b.test> RET=HDRS\r\n",
+        ),
         (grammar.last_chunk(0), b"BDAT 0 LAST\r\n"),
+        (
+            grammar.rcpt("a+b@c.test", notify="FAILURE"),
+            b"RCPT TO:<a+b@c.test> NOTIFY=FAILURE ORCPT=rfc822;a+2Bb@c.test\r\n",
+        ),
+        (
+            grammar.rcpt(f"{'=' * 165}@c", notify="NEVER"),
+            b"RCPT TO:<" + b"=" * 165 + b"@c> NOTIFY=NEVER\r\n",
+        ),
         (grammar.rcpt("a@b.test"), b"RCPT TO:<a@b.test>\r\n"),
         (grammar.rcpt('"a b"@c.test'), b'RCPT TO:<"a b"@c.test>\r\n'),
         (grammar.rcpt(r'"a\"> b@x"@c.test'), b'RCPT TO:<"a\\"> b@x"@c.test>\r\n'),
@@ -75,14 +94,41 @@ def test_sizes_that_are_refused(size):
         grammar.mail(None, size=size, eight_bit=False, smtputf8=False)
 
 
+@pytest.mark.parametrize(
+    ("mailbox", "parameter"),
+    [
+        ("one@b.test", "rfc822;one@b.test"),
+        ("a+b=c@d.test", "rfc822;a+2Bb+3Dc@d.test"),
+        ('"a b"@c.test', 'rfc822;"a+20b"@c.test'),
+        ("grün@b.test", "utf-8;gr\\x{FC}n@b.test"),
+        ("a+b=\\ü@c.test", "utf-8;a\\x{2B}b\\x{3D}\\x{5C}\\x{FC}@c.test"),
+        ("用户@例子.test", "utf-8;\\x{7528}\\x{6237}@\\x{4F8B}\\x{5B50}.test"),
+        ("\U0001f600@b.test", "utf-8;\\x{1F600}@b.test"),
+    ],
+)
+def test_original_recipients(mailbox, parameter):
+    """An address becomes xtext (RFC 3461 section 4); beyond ASCII, utf-8-addr-xtext (RFC 6533 section 3)."""
+    assert grammar.original_recipient(mailbox) == parameter
+
+
+@given(st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
+def test_an_original_recipient_is_one_word_that_can_be_read_back(mailbox):
+    """Printable ASCII without "=", in which every "+" begins an escape; decoded it is the address."""
+    kind, _, encoded = grammar.original_recipient(mailbox).partition(";")
+    assert re.fullmatch(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+", encoded)
+    escape = {"rfc822": r"\+([0-9A-F]{2})", "utf-8": r"\\x\{([0-9A-F]+)\}"}[kind]
+    assert re.sub(escape, lambda match: chr(int(match[1], 16)), encoded) == mailbox
+
+
 @given(st.text(alphabet=st.sampled_from('ab@."\\<> \r\n\0\té\x85\u2028'), max_size=12), st.booleans())
 def test_no_address_escapes_its_line(address, smtputf8):
-    """Whatever the address, RCPT is refused or is one well-formed command line."""
+    """Whatever the address, RCPT is refused or is one well-formed command line, with parameters or without."""
     try:
         line = grammar.rcpt(address, smtputf8=smtputf8)
     except ValueError:
         return
     assert COMMAND_ON_THE_WIRE.fullmatch(line)
+    assert COMMAND_ON_THE_WIRE.fullmatch(grammar.rcpt(address, smtputf8=smtputf8, notify="FAILURE"))
     assert line[len("RCPT TO:<") : -len(">\r\n")].decode() == address
 
 

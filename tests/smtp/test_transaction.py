@@ -70,6 +70,31 @@ def test_552_among_accepted_recipients(reply, other, expected):
     assert fates(OK, [reply, other], GO, OK)[0] == expected
 
 
+BAD_PARAMETER = Reply(555, "5.5.4", "unsupported option")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ((OK, OK, OK), ""),
+        ((OK, BAD_PARAMETER, OK), "a"),
+        ((OK, NEVER, Reply(501, "", "syntax")), "b"),
+        ((OK, LATER, Reply(455, "", "not now")), "b"),
+        ((Reply(504, "", "what?"),), "ab"),
+        ((BAD_PARAMETER, Reply(503, "", "MAIL first"), Reply(503, "", "MAIL first")), "ab"),
+        ((OK, BAD_PARAMETER), "a"),
+        ((NEVER,), ""),
+    ],
+)
+def test_whose_parameters_were_refused(said, expected):
+    """By the codes of RFC 5321 sections 4.1.1.11 and 4.2.2, at MAIL and RCPT, and only if there were any."""
+    for notifying in (True, False):
+        course = Course(["a", "b"], notifying=notifying)
+        for command, reply in zip([Command.MAIL, Command.RCPT, Command.RCPT], said, strict=False):
+            course.hear(command, reply)
+        assert course.parameters_refused == (tuple(expected) if notifying else ())
+
+
 @pytest.mark.parametrize(
     ("needs", "status"),
     [

@@ -102,7 +102,7 @@ def house_in(folder) -> House:
     database = Database(folder, floor=0)
     policy = Policy("mx.example.test", "rewrite", "single", MAX_SIZE, 3)
 
-    async def route(_forward_paths):
+    async def route(_reverse_path, _forward_paths):
         return lambda _: "relay.example"
 
     def wake():

@@ -19,6 +19,7 @@ content = Table(
     Column("longest_line", Integer, nullable=False),  # octets without CRLF; 998 stands for all up to it
     Column("eight_bit", Boolean, nullable=False),  # the body holds octets over 127
     Column("utf8_header", Boolean, nullable=False),  # a header field does
+    Column("tls_optional", Boolean, nullable=False),  # a header field says so: TLS-Required (RFC 8689 section 3)
     Column("message_id", Text, nullable=False, index=True),  # the header field's value: answers name it
 )
 

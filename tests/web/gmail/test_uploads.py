@@ -119,7 +119,7 @@ class House:
         return len(self.database.look(lambda connection: connection.execute(message.select()).all()))
 
 
-async def route(_forward_paths):
+async def route(_reverse_path, _forward_paths):
     return lambda _: "relay.example"
 
 

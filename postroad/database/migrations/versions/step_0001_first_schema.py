@@ -57,6 +57,7 @@ def _contents() -> None:
         sa.Column("longest_line", sa.Integer(), nullable=False),
         sa.Column("eight_bit", sa.Boolean(), nullable=False),
         sa.Column("utf8_header", sa.Boolean(), nullable=False),
+        sa.Column("tls_optional", sa.Boolean(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("content_id", name=op.f("pk_content")),
     )
