@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,22 +73,15 @@ class Postroad:
 
     def cpu_seconds(self) -> float:
         """Processor time the nodes have used, and PostgreSQL."""
-        return sum(cpu_seconds(node.process.pid) for node in self.nodes) + self.engine.cpu_seconds()
+        return sum(cpu_seconds(pid) for node in self.nodes for pid in node.pids) + self.engine.cpu_seconds()
 
     def peak_memory(self) -> int:
         """The most resident memory of the nodes since `forget_peak`, in octets, each at its own peak."""
-        return sum(_peak_memory(node.process.pid) for node in self.nodes)
+        return sum(node.peak_memory() for node in self.nodes)
 
     def forget_peak(self) -> int:
-        """Let the peak begin anew (proc(5), clear_refs); the memory in use now."""
-        for node in self.nodes:
-            Path(f"/proc/{node.process.pid}/clear_refs").write_text("5")
-        return self.peak_memory()
-
-
-def _peak_memory(pid: int) -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(found[1]) * 1024 if found else 0
+        """Let the peak begin anew; the memory in use now."""
+        return sum(node.forget_peak_memory() for node in self.nodes)
 
 
 @contextlib.contextmanager

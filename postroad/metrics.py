@@ -5,7 +5,8 @@ What can be asked when somebody looks (what waits, the disk) is not counted here
 """
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -18,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.samples import Sample
 
 MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 # Seconds. Accepting is one sync: from a fast disk's half millisecond to a slow one's second.
@@ -81,11 +83,46 @@ class State:
     oldest_seconds: float | None = None
 
 
-def exposition(state: State) -> bytes:
-    """Everything, in Prometheus' text format."""
+def counted() -> list[Metric]:
+    """All that was counted in this process."""
+    return list(_registry.collect())
+
+
+def exposition(state: State, elsewhere: Sequence[Metric] = ()) -> bytes:
+    """Everything, in Prometheus' text format, with what other processes of this server counted."""
     found = CollectorRegistry()
+    found.register(_Sum((*counted(), *elsewhere)))
     found.register(_Found(state))
-    return generate_latest(_registry) + generate_latest(found)
+    return generate_latest(found)
+
+
+# Of a process each, and not to be added up: those of the first to tell stand for all.
+_NOT_SUMMED = ("process_start_time_seconds", "process_max_fds")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sum:
+    """A collector of what several processes counted."""
+
+    families: Sequence[Metric]
+
+    def collect(self) -> Iterator[Metric]:
+        """Each family once, of each sample the sum."""
+        merged: dict[str, Metric] = {}
+        values: dict[str, dict[tuple[str, frozenset[tuple[str, str]]], Sample]] = defaultdict(dict)
+        for family in self.families:
+            merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                same = sample.name, frozenset(sample.labels.items())
+                before = values[family.name].get(same)
+                values[family.name][same] = sample if before is None else _added(before, sample)
+        for name, family in merged.items():
+            family.samples = list(values[name].values())
+            yield family
+
+
+def _added(before: Sample, after: Sample) -> Sample:
+    return before if before.name in _NOT_SUMMED else before._replace(value=before.value + after.value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

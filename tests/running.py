@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,23 @@ class Server:
     def log(self) -> str:
         """Everything it wrote on stderr."""
         return (self.data / "log").read_text()
+
+    @property
+    def pids(self) -> list[int]:
+        """The server and the process in front of it, if there is one."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
+    def peak_memory(self) -> int:
+        """The most resident memory it ever had, in octets, each process at its own peak."""
+        statuses = (Path(f"/proc/{pid}/status").read_text() for pid in self.pids)
+        return sum(int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024 for status in statuses)
+
+    def forget_peak_memory(self) -> int:
+        """Let the peak begin anew (Linux, proc(5): clear_refs); the memory in use now."""
+        for pid in self.pids:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        return self.peak_memory()
 
     def connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)

@@ -36,7 +36,7 @@ def _serve(values: dict[str, Any], defaults: Mapping[str, Any], *, sandbox: bool
     _refuse_unsafe(settings)
     import uvloop  # noqa: PLC0415 - only servers need it
 
-    from postroad import app, logs  # noqa: PLC0415
+    from postroad import app, front, logs  # noqa: PLC0415
     from postroad.sandbox import FILES  # noqa: PLC0415
 
     def ready(url: str) -> None:
@@ -44,7 +44,8 @@ def _serve(values: dict[str, Any], defaults: Mapping[str, Any], *, sandbox: bool
 
     logs.to_stderr()
     try:
-        uvloop.run(app.serve(settings, sandbox=sandbox, ready=ready))
+        with front.forked(settings, sandbox=sandbox) as child:
+            uvloop.run(app.serve(settings, child, sandbox=sandbox, ready=ready))
     except OSError as error:
         if error.errno not in _NO_ADDRESS:
             raise

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, Table, bindparam
 from sqlalchemy.exc import DBAPIError
@@ -85,21 +85,26 @@ def _insertion(
 _POSITIONAL = {"pyformat": "format"}
 
 
+class Teller(Protocol):
+    """Who passes results on to those who wait: threads, the tasks of a loop, another process."""
+
+    def begin(self, whom: Any) -> bool:
+        """Whether `whom` still waits."""
+
+    def tell(self, results: Sequence[tuple[Any, Any]]) -> None:
+        """Pass on a result, or what was `Raised` in its place, to each."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Rows to insert and an act to do then, for whom, and the loop on which that is told; `None`: a thread."""
+    """Rows to insert and an act to do then, for whom, and who tells them; `alone` in its transaction or not."""
 
-    future: "Future[Any] | asyncio.Future[Any]"
-    loop: asyncio.AbstractEventLoop | None
+    whom: Any
+    teller: Teller
     rows: Rows
     act: Act[Any, Any]
     argument: Any = None
-
-    def begun(self) -> bool:
-        """Whether somebody still waits for it."""
-        if isinstance(self.future, Future):
-            return self.future.set_running_or_notify_cancel()
-        return not self.future.cancelled()
+    alone: bool = False
 
 
 def _each(connection: Connection, units: Sequence[Callable[[Connection], Any]]) -> list[Any]:
@@ -111,34 +116,56 @@ def _nothing(_: Connection, arguments: Sequence[Any]) -> Sequence[Any]:
     return arguments
 
 
-def _tell(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
-    """Resolve the futures, those of a loop all by one call on it."""
-    answers: dict[asyncio.AbstractEventLoop | None, list[tuple[Any, Any]]] = defaultdict(list)
-    for waiting, result in zip(batch, results, strict=True):
-        answers[waiting.loop].append((waiting.future, result))
-    for loop, some in answers.items():
-        if loop is None:
-            _resolve(some)
-        else:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, some)
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a unit raised, in the place of its result."""
+
+    error: BaseException
 
 
-def _resolve(answers: Sequence[tuple[Any, Any]]) -> None:
-    for future, result in answers:
+class _Threads:
+    """Tells threads, by their futures."""
+
+    def begin(self, whom: "Future[Any]") -> bool:
+        return whom.set_running_or_notify_cancel()
+
+    def tell(self, results: "Sequence[tuple[Future[Any], Any]]") -> None:
+        _resolve(results)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tasks:
+    """Tells the tasks of a loop, all by one call on it."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def begin(self, whom: "asyncio.Future[Any]") -> bool:
+        return not whom.cancelled()
+
+    def tell(self, results: "Sequence[tuple[asyncio.Future[Any], Any]]") -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(_resolve, results)
+
+
+THREADS = _Threads()
+
+
+def _resolve(results: Sequence[tuple[Any, Any]]) -> None:
+    for future, result in results:
         if future.cancelled():
             continue
-        if isinstance(result, _Raised):
+        if isinstance(result, Raised):
             future.set_exception(result.error)
         else:
             future.set_result(result)
 
 
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """What a unit raised, in the place of its result."""
-
-    error: BaseException
+def _tell(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
+    told: dict[Teller, list[tuple[Any, Any]]] = defaultdict(list)
+    for waiting, result in zip(batch, results, strict=True):
+        told[waiting.teller].append((waiting.whom, result))
+    for teller, some in told.items():
+        teller.tell(some)
 
 
 class Committer:
@@ -160,6 +187,7 @@ class Committer:
         self._announce = announce
         self._committed = committed
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._next: _Waiting | None = None
         self._gate = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="committer")
@@ -171,8 +199,18 @@ class Committer:
         The unit may run again: when a neighbour fails, the transaction is undone and done without it.
         """
         future: Future[T] = Future()
-        self._put(_Waiting(future, None, rows, _each, unit))
+        self._put(_Waiting(future, THREADS, rows, _each, unit))
         return future
+
+    def submit_alone(self, unit: Callable[[Connection], T]) -> "Future[T]":
+        """Run `unit` in a transaction that is its own, and so never a second time."""
+        future: Future[T] = Future()
+        self._put(_Waiting(future, THREADS, NO_ROWS, _each, unit, alone=True))
+        return future
+
+    def insert_for(self, whom: Any, rows: Rows, teller: Teller) -> None:
+        """`insert`, for one whom `teller` tells: `None` when it is synced."""
+        self._put(_Waiting(whom, teller, rows, _nothing))
 
     async def commit(self, unit: Callable[[Connection], T], rows: Rows = NO_ROWS) -> T:
         """Insert `rows` and run `unit` in the next transaction, and wait until it is synced.
@@ -193,7 +231,7 @@ class Committer:
     async def _done(self, rows: Rows, act: Act[A, R], argument: A) -> R:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._put(_Waiting(future, loop, rows, act, argument))
+        self._put(_Waiting(future, _Tasks(loop), rows, act, argument))
         return await future
 
     def close(self) -> None:
@@ -214,17 +252,20 @@ class Committer:
             batch, going_on = list[_Waiting](), True
             while going_on:
                 batch, going_on = self._gather(len(batch))
-                self._settle([one for one in batch if one.begun()], connection)
+                self._settle([one for one in batch if one.teller.begin(one.whom)], connection)
 
     def _gather(self, company: int) -> tuple[list[_Waiting], bool]:
         """What waits, once there is something; after a breath, if fewer wait than came together the last time."""
         batch: list[_Waiting] = []
-        first = self._waiting.get()
+        first, self._next = self._next or self._waiting.get(), None
         if 1 < company > self._waiting.qsize():
             time.sleep(BREATH_SECONDS)
         while first is not None:
+            if first.alone and batch:
+                self._next = first
+                return batch, True
             batch.append(first)
-            if len(batch) == UNITS_PER_COMMIT or self._waiting.empty():
+            if first.alone or len(batch) == UNITS_PER_COMMIT or self._waiting.empty():
                 return batch, True
             first = self._waiting.get()
         return batch, False
@@ -270,7 +311,7 @@ class Committer:
         meaning = self._health.translate(error)
         storage = isinstance(meaning, refusals.StorageUnhealthy) and not self._health.goes_on
         if len(batch) == 1 or storage:
-            _tell(batch, [_Raised(meaning)] * len(batch))
+            _tell(batch, [Raised(meaning)] * len(batch))
             return
         middle = len(batch) // 2
         self._settle(batch[:middle], connection)

@@ -42,6 +42,11 @@ def _chunks(pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes
         yield bytes(small)
 
 
+def is_large(rows: Rows) -> bool:
+    """Whether the content among these rows is of several chunks."""
+    return len(rows.get(content_chunk, ())) > 1
+
+
 _CHUNK = select(content_chunk.c.octets).where(
     content_chunk.c.content_id == bindparam("of"), content_chunk.c.ordinal == bindparam("number")
 )

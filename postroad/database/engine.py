@@ -10,10 +10,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from postroad.database import postgresql, sqlite
-from postroad.database.commit import Committer
+from postroad.database import beside, postgresql, sqlite
+from postroad.database.channel import Channels
+from postroad.database.commit import Committer, Rows
+from postroad.database.content import is_large
+from postroad.database.keeper import Keeper
 
 T = TypeVar("T")
+_Store = sqlite.File | beside.File | postgresql.Server
 
 READERS = 4
 
@@ -22,13 +26,17 @@ class Database:
     """One open database: `commit` and `insert` write, `read` reads; `health` says whether to trust it.
 
     `url` names a PostgreSQL database; without it, the SQLite file in `folder` is opened, which this process
-    then has for itself.
+    then has for itself. By `keeper` it is written through the process that has it; `join` comes first then.
     """
 
-    def __init__(self, folder: Path, *, floor: int, url: str = "") -> None:
-        self._store: sqlite.File | postgresql.Server = (
-            postgresql.Server(url, readers=READERS) if url else sqlite.File(folder, floor=floor, readers=READERS)
-        )
+    def __init__(self, folder: Path, *, floor: int, url: str = "", keeper: Channels | None = None) -> None:
+        self._store: _Store
+        if url:
+            self._store = postgresql.Server(url, readers=READERS)
+        elif keeper:
+            self._store = beside.File(folder, keeper.statements, floor=floor, readers=READERS)
+        else:
+            self._store = sqlite.File(folder, floor=floor, readers=READERS)
         self.alone = not url
         self.health = self._store.health
         self._threads = ThreadPoolExecutor(READERS, "reader")
@@ -37,6 +45,21 @@ class Database:
         self.insert = self._committer.insert
         self.together = self._committer.together
         self.submit = self._committer.submit
+
+    async def join(self, keeper: Channels) -> beside.Handing:
+        """Hand rows to the process that has the file, from now on; one by one, if they are many octets."""
+        handing = beside.Handing(self.health)
+        await handing.begin(keeper.rows)
+
+        async def insert(rows: Rows) -> None:
+            await (self._committer.insert if is_large(rows) else handing.insert)(rows)
+
+        self.insert = insert
+        return handing
+
+    def keep(self, front: Channels, wake: Callable[[], None]) -> Keeper:
+        """Do what the process at the other end may not; `wake` is called when that may have brought mail."""
+        return Keeper(front, self._committer, self.health, wake)
 
     @property
     def commits(self) -> int:

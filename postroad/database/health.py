@@ -7,6 +7,7 @@ the pages (hardening.md 0.6). So the first such error latches until a restart ha
 import re
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
@@ -33,6 +34,7 @@ class Health:
         self.floor = floor
         self._latched = threading.Event()
         self.cause = ""
+        self.tell: Callable[[str], None] = lambda _: None
 
     @property
     def trusted(self) -> bool:
@@ -45,9 +47,11 @@ class Health:
         return self.trusted and self.folder is not None
 
     def latch(self, cause: str) -> None:
-        """Trust this storage no more; `cause` is for the operator."""
-        self.cause = self.cause or cause
-        self._latched.set()
+        """Trust this storage no more; `cause` is for the operator, and `tell` is told it once."""
+        if self.trusted:
+            self.cause = cause
+            self._latched.set()
+            self.tell(cause)
 
     def free(self) -> int | None:
         """Octets free on the file system that holds the database; `None` when that is another machine's."""

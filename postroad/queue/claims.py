@@ -19,26 +19,28 @@ from postroad.queue.waiting import Moment
 _ANY = Limits()
 
 
-def claim(
+def claim(  # noqa: PLR0913 - what a claimant knows of itself
     connection: Connection,
     *,
     lease: int,
     now: int,
     running: Collection[Claim] = (),
+    settling: Collection[Claim] = (),
     limits: Limits = _ANY,
     rota: Rota | None = None,
 ) -> list[Claim]:
     """Take due recipients under `lease`: as many as the gates and `limits` have room for.
 
     `running` is what the claimant is at work on: that it never takes from itself, although leases run out
-    when the clock leaps or the machine sleeps. `rota` is what it remembers from its last claim; it looks at
-    `rota.LOOKS` destinations at most.
+    when the clock leaps or the machine sleeps. Of that, what has only to be settled takes no slot: `settling`.
+    `rota` is what it remembers from its last claim; it looks at `rota.LOOKS` destinations at most.
     """
     moment = Moment(now, {one.lease for one in running})
     rota = rota or Rota()
     in_flight = waiting.in_flight(connection, moment)
     _look_out(connection, moment, rota, in_flight)
-    here = Counter(one.destination for one in running if one.unreached is None)
+    here = _tried(running)
+    here.subtract(_tried(settling))
     left = shaping.left(here, limits)
 
     def share(name: str) -> int:
@@ -58,6 +60,11 @@ def claim(
         elif slots:
             rota.again(name)
     return found
+
+
+def _tried(claims: Collection[Claim]) -> Counter[str]:
+    """How many of them, by destination, somebody is asked for."""
+    return Counter(one.destination for one in claims if one.unreached is None)
 
 
 def _look_out(connection: Connection, moment: Moment, rota: Rota, in_flight: Counter[str]) -> None:

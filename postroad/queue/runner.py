@@ -54,6 +54,7 @@ class Runner:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _rota: Rota = field(default_factory=Rota)
     _running: dict[asyncio.Task[None], store.Claim] = field(default_factory=dict)
+    _settling: set[store.Claim] = field(default_factory=set)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
     _settlement: Act[Judgement, bool] = field(init=False)
     _looked_at: int = 0
@@ -116,6 +117,7 @@ class Runner:
             lease=self.identifiers.next(now),
             now=now,
             running=running,
+            settling=tuple(self._settling),
             limits=self.limits,
             rota=self._rota,
         )
@@ -126,7 +128,7 @@ class Runner:
                 task = asyncio.create_task(self._work(claimed))
                 self._running[task] = claimed
                 task.add_done_callback(self._ended)
-        self._half = len(self._running) // 2
+        self._half = self._attempts // 2
         return bool(found) or self._rota.goes_on
 
     async def _breathe(self) -> None:
@@ -138,12 +140,21 @@ class Runner:
         self._breath = asyncio.get_running_loop().time() + BREATH_SECONDS
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
-        if len(self._running) <= self._half:
-            self._halved.set()
-        self.wake()
+        self._settling.discard(self._running.pop(task))
+        self._look_about()
         if not task.cancelled() and (error := task.exception()):
             _tell(error)
+
+    @property
+    def _attempts(self) -> int:
+        """How many are under way: what has its outcome and is being settled is not."""
+        return len(self._running) - len(self._settling)
+
+    def _look_about(self) -> None:
+        """An attempt has ended: there is room for another."""
+        if self._attempts <= self._half:
+            self._halved.set()
+        self.wake()
 
     async def _rest(self) -> None:
         """Sleep until something is due, or somebody wakes us."""
@@ -173,6 +184,8 @@ class Runner:
             maillog.lost_lease(claimed.queue_id)
             return
         settling = asyncio.create_task(self._settle(claimed, attempted, started_at))
+        self._settling.add(claimed)
+        self._look_about()
         try:
             await asyncio.shield(settling)
         except asyncio.CancelledError:

@@ -2,9 +2,11 @@
 
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+
+from prometheus_client.core import Metric
 
 from postroad import metrics, refusals
 from postroad.database.engine import Database
@@ -21,12 +23,16 @@ _LOCAL_HOST = re.compile(rb"(localhost|127(\.[0-9]{1,3}){3}|\[::1\]|)(:[0-9]{1,5
 
 @dataclass(frozen=True, slots=True)
 class Exposition:
-    """Answers /metrics. `token` "" stands for none; then `loopback` says whether peers here may ask."""
+    """Answers /metrics. `token` "" stands for none; then `loopback` says whether peers here may ask.
+
+    `elsewhere` tells what was counted in another process of this server.
+    """
 
     database: Database
     clock: Callable[[], int]
     token: str = ""
     loopback: bool = True
+    elsewhere: Callable[[], Awaitable[Sequence[Metric]]] | None = None
 
     async def answer(self, request: Request) -> Response:
         """The metrics, or why not."""
@@ -35,7 +41,8 @@ class Exposition:
                 return Response(401, _TEXT, b"metrics_token is wanted\n", ((b"www-authenticate", b"Bearer"),))
         elif not (self.loopback and _is_here(request)):
             return Response(403, _TEXT, b"served to this machine alone; elsewhere set metrics_token\n")
-        return Response(200, metrics.MEDIA_TYPE, metrics.exposition(await self._state()))
+        elsewhere = await self.elsewhere() if self.elsewhere else ()
+        return Response(200, metrics.MEDIA_TYPE, metrics.exposition(await self._state(), elsewhere))
 
     async def _state(self) -> metrics.State:
         """What is asked now. When storage fails, the rest is wanted more than ever."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from postroad import refusals
 from postroad.database import facts
-from postroad.database.commit import UNITS_PER_COMMIT, _nothing, _Waiting
+from postroad.database.commit import THREADS, UNITS_PER_COMMIT
 from postroad.database.engine import Database
 from postroad.database.schema import fact
 from postroad.database.sqlite import CLOSED_CLEANLY
@@ -324,9 +324,9 @@ def test_a_full_disk_is_refused_and_not_latched(database):
 
 def inserting(database, *names):
     """What `Database.insert` puts into the queue, asked for from this thread."""
-    waiting = _Waiting(Future(), None, rows(*names), _nothing)
-    database._committer._put(waiting)
-    return waiting.future
+    future = Future()
+    database._committer.insert_for(future, rows(*names), THREADS)
+    return future
 
 
 KINDS = {

@@ -7,14 +7,14 @@ milliseconds a lease lasts. The words after them are the command itself.
 import sys
 from pathlib import Path
 
-from postroad import app, cli
+from postroad import app, cli, front, serving
 from postroad.queue import claims, runner, store
 
 
 def main(offsets: Path, lease: int) -> None:
     """Run the command with that clock and those leases."""
     right = app.clock
-    app.clock = lambda: right() + int(offsets.read_text())
+    app.clock = front.clock = serving.clock = lambda: right() + int(offsets.read_text())
     claims.LEASE = store.LEASE = lease
     runner.RENEWAL_SECONDS = lease / 3000
     cli.main()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from tests.end_to_end.test_memory import LARGEST, MEBIBYTE, forget_peak, peak
+from tests.end_to_end.test_memory import LARGEST, MEBIBYTE
 from tests.running import SEND, UPLOAD, Answer, Server, running
 
 # What Granian reads ahead of a body that nobody asks for yet (`granian.http.HTTP1Settings`), and then some.
@@ -57,13 +57,12 @@ def crowd(folder: Path, way: str, *, count: int, octets: int, memory: int) -> Ou
         token = server.token()
         assert server.send(letter(100), token).code == 200
         headers = {"Authorization": f"Bearer {token}", "Content-Type": media_type}
-        forget_peak(server.process.pid)
-        idle = peak(server.process.pid)
+        idle = server.forget_peak_memory()
         with ThreadPoolExecutor(count) as threads:
             sent = [threads.submit(send_large, server, path, body, headers) for _ in range(count)]
             small = list(small_sends(server, token, lambda: all(one.done() for one in sent)))
         codes = Counter(one.result().code for one in sent)
-        cost, log = peak(server.process.pid) - idle, server.log
+        cost, log = server.peak_memory() - idle, server.log
         server.kill()
     with running(folder) as server:
         found = len(server.queue()) - len(small) - 1

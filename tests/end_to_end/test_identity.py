@@ -8,7 +8,7 @@ import pytest
 from google.auth.transport.requests import Request
 from google.oauth2 import id_token
 
-from postroad.app import free_address
+from postroad.serving import free_address
 from tests.end_to_end.browsing import Browsing
 from tests.running import running
 

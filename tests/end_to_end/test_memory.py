@@ -1,8 +1,6 @@
 """What a message of the largest size costs."""
 
 import base64
-import re
-from pathlib import Path
 
 import pytest
 
@@ -12,17 +10,6 @@ from tests.smtp_sink import running_sink
 LARGEST = 36_700_160
 MEBIBYTE = 1 << 20
 ALLOWED = 100_000_000
-
-
-def peak(pid: int) -> int:
-    """The most resident memory the process ever had, in octets."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
-
-
-def forget_peak(pid: int) -> None:
-    """Let the peak begin anew (Linux, proc(5): clear_refs)."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def largest(line_end: bytes) -> bytes:
@@ -46,11 +33,10 @@ def test_the_largest_message_costs_at_most_100_mb(tmp_path, way, line_end):
         token = server.token()
         assert server.send(b"To: bob@example.org\n\nwarm up\n", token).code == 200
         sink.wait_for(1)
-        forget_peak(server.process.pid)
-        idle = peak(server.process.pid)
+        idle = server.forget_peak_memory()
         assert getattr(server, way)(content, token).code == 200
         sink.wait_for(2, 60)
-        cost = peak(server.process.pid) - idle
+        cost = server.peak_memory() - idle
     assert sink.messages[1].content.endswith(content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
     assert cost <= ALLOWED
 

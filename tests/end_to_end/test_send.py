@@ -14,7 +14,7 @@ from googleapiclient.discovery_cache import get_static_doc
 from googleapiclient.errors import HttpError
 from googleapiclient.http import MediaIoBaseUpload
 
-from postroad.app import free_address
+from postroad.serving import free_address
 from tests.running import Server, running
 from tests.smtp_sink import assert_wire_invariants, running_sink
 

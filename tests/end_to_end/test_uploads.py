@@ -12,7 +12,7 @@ from googleapiclient.discovery import build_from_document
 from googleapiclient.discovery_cache import get_static_doc
 from googleapiclient.http import MediaIoBaseUpload
 
-from tests.end_to_end.test_memory import LARGEST, MEBIBYTE, forget_peak, largest, peak
+from tests.end_to_end.test_memory import LARGEST, MEBIBYTE, largest
 from tests.running import running
 
 UPLOAD = "/upload/gmail/v1/users/me/messages/send"
@@ -135,10 +135,9 @@ def test_eight_of_the_largest_at_once(tmp_path):
         token = server.token()
         assert server.upload(b"To: bob@example.org\n\nwarm up\n", token).code == 200
         server.drained()
-        forget_peak(server.process.pid)
-        idle = peak(server.process.pid)
+        idle = server.forget_peak_memory()
         with ThreadPoolExecutor(AT_ONCE) as threads:
             codes = list(threads.map(lambda _: server.upload(content, token).code, range(AT_ONCE)))
-        cost = peak(server.process.pid) - idle
+        cost = server.peak_memory() - idle
     assert codes == [200] * AT_ONCE
     assert cost <= ALLOWED

@@ -1,0 +1,200 @@
+"""What the process that has an SQLite file does for the one in front of it, which may only read the file.
+
+Two channels. By one come rows to insert, many at once: they join the transactions of everybody else here. By the
+other come the statements of a transaction, one after another, as the front's own writer gives them: its units
+run there, and the connection that writes stays the one and only. `beside.py` is the other end.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from postroad import metrics, refusals
+from postroad.database.channel import Channels
+from postroad.database.commit import Committer, Raised, Rows
+from postroad.database.health import SQLITE_FULL, SQLITE_IOERR, Health
+from postroad.database.schema import metadata
+
+_GONE = (EOFError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows by the name of their table; the answer has this number."""
+
+    number: int
+    rows: dict[str, list[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What was counted here is asked for; the answer has this number."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The front answers requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latched:
+    """The one who says so trusts the storage no more. To both sides."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One of the running transaction; the first begins it."""
+
+    text: str
+    parameters: Sequence[Any]
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a statement found, as a cursor tells it (PEP 249)."""
+
+    description: Sequence[Any] | None
+    rowcount: int
+    lastrowid: int | None
+    rows: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a statement, or the end of a transaction, raised: the driver's exception by its name."""
+
+    name: str
+    text: str
+    code: int = 0
+
+
+COMMIT = "commit"
+ROLLBACK = "rollback"
+
+
+class _UndoneError(Exception):
+    """The front took its transaction back."""
+
+
+class Keeper:
+    """Serves both channels, each on a thread, until their other ends close. `wake`: there may be new mail.
+
+    `ready` is done when the front answers requests, `gone` when it has ended.
+    """
+
+    def __init__(self, channels: Channels, committer: Committer, health: Health, wake: Callable[[], None]) -> None:
+        self._rows, self._statements = channels
+        self._committer = committer
+        self._health = health
+        self._wake = wake
+        self.ready: Future[None] = Future()
+        self.gone: Future[None] = Future()
+        health.tell = self._say_latched
+        for serve in (self._take_rows, self._take_statements):
+            threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
+
+    def begin(self, _number: int) -> bool:
+        """Whoever asked from there waits for as long as there is a front."""
+        return True
+
+    def tell(self, results: Sequence[tuple[int, Any]]) -> None:
+        """Answer what was asked by number."""
+        with suppress(*_GONE):
+            self._rows.send([(number, _portable(result)) for number, result in results])
+        self._wake()
+
+    def _say_latched(self, cause: str) -> None:
+        with suppress(*_GONE):
+            self._rows.send(Latched(cause))
+
+    def _take_rows(self) -> None:
+        with suppress(*_GONE):
+            while True:
+                for asked in self._rows.receive():
+                    self._heed(asked)
+        self.gone.set_result(None)
+
+    def _heed(self, asked: Insert | Count | Latched | Ready) -> None:
+        match asked:
+            case Insert(number, rows):
+                try:
+                    self._committer.insert_for(number, _by_table(rows), self)
+                except refusals.Draining as refusal:
+                    self.tell([(number, Raised(refusal))])
+            case Count(number):
+                self._rows.send([(number, metrics.counted())])
+            case Latched(cause):
+                self._health.latch(cause)
+            case Ready():
+                self.ready.set_result(None)
+
+    def _take_statements(self) -> None:
+        with suppress(*_GONE):
+            while True:
+                self._statements.send(self._end_of(self._statements.receive()))
+                self._wake()
+
+    def _end_of(self, first: Statement | str) -> Failed | None:
+        """What became of the transaction that begins so; `None` when all went as asked."""
+        if isinstance(first, str):  # the end of one that could not begin
+            return None
+        try:
+            self._committer.submit_alone(partial(self._transact, first=first)).result()
+        except _UndoneError:
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the front's unit learns of it
+            return self._failed(error)
+        return None
+
+    def _transact(self, connection: Connection, first: Statement) -> None:
+        """Carry statements out until the front ends the transaction; what one raises is for it to judge."""
+        driver: Any = connection.connection.driver_connection
+        asked: Any = first
+        while isinstance(asked, Statement):
+            self._statements.send(self._found(driver, asked))
+            try:
+                asked = self._statements.receive()
+            except _GONE:
+                asked = ROLLBACK
+        if asked == ROLLBACK:
+            raise _UndoneError
+
+    def _found(self, driver: Any, asked: Statement) -> Found | Failed:
+        try:
+            cursor = driver.cursor()
+            (cursor.executemany if asked.many else cursor.execute)(asked.text, asked.parameters)
+            return Found(cursor.description, cursor.rowcount, cursor.lastrowid, cursor.fetchall())
+        except Exception as error:  # noqa: BLE001 - the front raises it, where it asked
+            return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Failed:
+        if isinstance(error, refusals.StorageUnhealthy):
+            code = SQLITE_FULL if self._health.trusted else SQLITE_IOERR
+            return Failed("OperationalError", self._health.cause or error.why, code)
+        cause = getattr(error, "orig", None) or error
+        return Failed(type(cause).__name__, str(cause), getattr(cause, "sqlite_errorcode", 0))
+
+
+def _by_table(rows: Mapping[str, list[Mapping[str, Any]]]) -> Rows:
+    return {metadata.tables[name]: values for name, values in rows.items()}
+
+
+def _portable(result: Any) -> Any:
+    """A result as it can travel: of an error, what its kind needs."""
+    if not isinstance(result, Raised) or isinstance(result.error, refusals.Refusal):
+        return result
+    if isinstance(result.error, IntegrityError):
+        return Raised(IntegrityError(None, None, RuntimeError(str(result.error.orig))))
+    return Raised(RuntimeError(f"{type(result.error).__name__}: {result.error}"))

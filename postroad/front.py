@@ -1,0 +1,133 @@
+"""The process in front of an SQLite file: it answers HTTP, reads the file, and has its parent write.
+
+Forked before anything else is begun, so that it shares what both have loaded. Either ends with the other: an
+orphan hears that its parent's end of the channels is closed, the parent hears the same of its child.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvloop
+
+from postroad import control, outgoing, serving
+from postroad.clock import clock
+from postroad.database.channel import Channels, pair
+from postroad.database.engine import Database
+from postroad.database.keeper import Keeper
+from postroad.domains.signing import Signer
+from postroad.refusals import Failure
+from postroad.settings import Settings
+
+# How long the child may take for its end beside the time that requests under way have.
+GRACE_SECONDS = 5.0
+
+
+class Front:
+    """The child, as its parent has it."""
+
+    def __init__(self, pid: int, channels: Channels) -> None:
+        self._pid = pid
+        self._channels = channels
+
+    def at(self, address: tuple[str, int], database: Database, wake: Callable[[], None]) -> "FrontHttp":
+        """What answers HTTP at that address, of this database; `wake` is called when there may be new mail."""
+        return FrontHttp(self, self._channels, address, database.keep(self._channels, wake))
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it is still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)
+
+    def reap(self) -> None:
+        """End it, if it has not ended."""
+        self.signal(signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        self._channels.close()
+
+
+class FrontHttp:
+    """HTTP as the child answers it; `ended` is done when the child has ended."""
+
+    def __init__(self, front: Front, channels: Channels, address: tuple[str, int], keeper: Keeper) -> None:
+        self.ended: asyncio.Future[Any] = asyncio.wrap_future(keeper.gone)
+        self._ready = asyncio.wrap_future(keeper.ready)
+        self._front = front
+        channels.rows.send(address)
+
+    async def begin(self) -> None:
+        """Answer from now on. Raises `Failure`."""
+        await asyncio.wait((self._ready, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        if self.ended.done():
+            raise Failure("what answers HTTP could not begin; the log says why")
+
+    async def end(self, seconds: float) -> None:
+        """Have it refuse new requests, and give those under way so long to end."""
+        self._front.signal(signal.SIGTERM)
+        await asyncio.wait((self.ended,), timeout=seconds + GRACE_SECONDS)
+
+
+@contextlib.contextmanager
+def forked(settings: Settings, *, sandbox: bool) -> Iterator[Front | None]:
+    """The child, which waits to be told its address; `None` where a database server lets every process write."""
+    if settings.database:
+        yield None
+        return
+    ours, theirs = pair()
+    gc.collect()
+    gc.freeze()  # what both share is not written to by a look for cycles
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        os._exit(_be_child(settings, theirs, sandbox=sandbox))
+    theirs.close()
+    front = Front(pid, ours)
+    try:
+        yield front
+    finally:
+        front.reap()
+
+
+def _be_child(settings: Settings, channels: Channels, *, sandbox: bool) -> int:
+    """The life of the child; its exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the parent hears it, and says when to stop
+    try:
+        address = channels.rows.receive()
+    except (EOFError, OSError):  # the parent could not begin, and has said why
+        return 0
+    try:
+        uvloop.run(_answer(settings, channels, address, sandbox=sandbox))
+    except BaseException:  # noqa: BLE001 - this process has nobody else to tell
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stderr.flush()
+    return 0
+
+
+async def _answer(settings: Settings, channels: Channels, address: tuple[str, int], *, sandbox: bool) -> None:
+    """Answer HTTP until told to stop, then what is under way. Its end leaves nothing to close: it only reads."""
+    database = Database(settings.folder, floor=settings.free_floor, keeper=channels)
+    handing = await database.join(channels)
+    set_up = serving.SetUp(settings, address, control.sealing_of(settings), sandbox)
+    way_out = outgoing.of(settings, Signer(database, set_up.sealing, clock).signed, database, clock)
+    http = serving.Http(set_up, serving.face_of(set_up, database, way_out, _nothing, handing.counted))
+    told = serving.heed_signals()
+    await http.begin()
+    serving.spare_the_collector()
+    handing.say_ready()
+    await serving.until_told(told, http.ended)
+    serving.heed_no_more()
+    await http.end(settings.drain_seconds)
+    sys.stderr.flush()
+    os._exit(0 if told.is_set() else 1)
+
+
+def _nothing() -> None:
+    """The keeper wakes the queue, as it sees what it inserts."""
