@@ -19,6 +19,9 @@ from postroad.database.commit import Raised, Rows
 from postroad.database.health import Health
 from postroad.database.keeper import COMMIT, ROLLBACK, Count, Failed, Found, Insert, Latched, Ready, Statement
 
+# How long rows wait for others to be handed over with them, while others wait for their sync: to hand over costs
+# both processes a wake-up. Who comes alone never waits.
+COMPANY_SECONDS = 0.002
 # How this process ends when the one that has the file is gone: all it was told and did not pass on is void.
 ORPHANED = 3
 
@@ -69,9 +72,9 @@ class Handing(asyncio.Protocol):
         return future
 
     def _ask(self, asked: Asked) -> None:
-        """Ask, together with all that is asked in this turn of the loop."""
+        """Ask, together with all that is asked in this turn of the loop; in company, with what follows soon."""
         if not self._asked:
-            self._loop.call_soon(self._flush)
+            self._loop.call_later(COMPANY_SECONDS if len(self._futures) > 1 else 0, self._flush)
         self._asked.append(asked)
 
     def _flush(self) -> None:
@@ -106,6 +109,8 @@ def _portable(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
 
 class File:
     """The database file as this process has it; `writer` is an engine whose statements the keeper carries out."""
+
+    breath = 0.0
 
     def __init__(self, folder: Path, statements: Channel, *, floor: int, readers: int) -> None:
         self.health = Health(folder, floor)

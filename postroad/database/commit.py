@@ -37,9 +37,6 @@ Act = Callable[[Connection, Sequence[A]], Sequence[R]]
 # How many units one transaction takes at most: bounds what a failing neighbour makes us do again, which is
 # to try the halves, and theirs: about twice the logarithm of this in transactions.
 UNITS_PER_COMMIT = 256
-# How long a transaction waits for those who shared the last one: long beside the handing about of Python's lock,
-# which each transaction costs many times, and short beside a sync. Who comes alone never waits.
-BREATH_SECONDS = 0.004
 # Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
 # this goes alone, as they are copied when they are bound.
 ROWS_PER_INSERT = 16
@@ -172,6 +169,7 @@ class Committer:
     """The only writer of a database. Thread-safe; `close` commits what was submitted before it.
 
     `announce` is called within a transaction that brings new mail, `committed` after each, with nobody waiting.
+    For `breath` seconds a transaction waits for those who shared the last one; who comes alone never waits.
     """
 
     def __init__(
@@ -180,12 +178,14 @@ class Committer:
         health: Health,
         announce: Callable[[Connection], None] = lambda _: None,
         committed: Callable[[Connection], None] = lambda _: None,
+        breath: float = 0.0,
     ) -> None:
         self.commits = 0
         self._health = health
         self._engine = engine
         self._announce = announce
         self._committed = committed
+        self._breath = breath
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._next: _Waiting | None = None
         self._gate = threading.Lock()
@@ -258,8 +258,8 @@ class Committer:
         """What waits, once there is something; after a breath, if fewer wait than came together the last time."""
         batch: list[_Waiting] = []
         first, self._next = self._next or self._waiting.get(), None
-        if 1 < company > self._waiting.qsize():
-            time.sleep(BREATH_SECONDS)
+        if self._breath and 1 < company > self._waiting.qsize():
+            time.sleep(self._breath)
         while first is not None:
             if first.alone and batch:
                 self._next = first

@@ -40,7 +40,8 @@ class Database:
         self.alone = not url
         self.health = self._store.health
         self._threads = ThreadPoolExecutor(READERS, "reader")
-        self._committer = Committer(self._store.writer, self.health, self._store.announce, self._store.committed)
+        store = self._store
+        self._committer = Committer(store.writer, self.health, store.announce, store.committed, store.breath)
         self.commit = self._committer.commit
         self.insert = self._committer.insert
         self.together = self._committer.together

@@ -61,6 +61,9 @@ class Server:
     Accepted means `synchronous_commit=on`; with a synchronous standby, on two machines.
     """
 
+    # Long beside the handing about of Python's lock, which each transaction costs many times, and short beside a sync.
+    breath = 0.004
+
     def __init__(self, url: str, *, readers: int) -> None:
         self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         if find_spec("psycopg") is None:

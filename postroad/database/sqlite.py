@@ -92,6 +92,8 @@ def readers_of(file: Path, size: int) -> Engine:
 class File:
     """The database file of one process; opened, it has been checked and brought to the newest schema."""
 
+    breath = 0.0  # who hands rows over has collected them
+
     def __init__(self, folder: Path, *, floor: int, readers: int) -> None:
         self._file = folder / FILE
         self._wal = folder / f"{FILE}-wal"
