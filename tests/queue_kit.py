@@ -56,10 +56,11 @@ def accept(connection, *envelopes, **options):
     return queue_id
 
 
-def claim(connection, *, now=NOW, running=(), rota=None, **limits):
+def claim(connection, *, now=NOW, running=(), settling=(), rota=None, **limits):
     """What there is to claim, under a lease of its own; by default by one who remembers nothing."""
+    at_work = {"running": running, "settling": settling}
     limits = Limits(**AMPLE | limits)
-    found = claims.claim(connection, lease=next(LEASES), now=now, running=running, limits=limits, rota=rota)
+    found = claims.claim(connection, lease=next(LEASES), now=now, **at_work, limits=limits, rota=rota)
     if rota:
         rota.confirm()
     return found

@@ -61,7 +61,7 @@ class Server:
     Accepted means `synchronous_commit=on`; with a synchronous standby, on two machines.
     """
 
-    # Long beside the handing about of Python's lock, which each transaction costs many times, and short beside a sync.
+    # Long beside the handing about of Python's lock, which a transaction costs many times; short beside a sync.
     breath = 0.004
 
     def __init__(self, url: str, *, readers: int) -> None:

@@ -178,6 +178,15 @@ def test_a_destination_takes_half_of_what_a_node_has_left(connection):
     assert [one.destination for one in more] == ["other", "other", "hop"]
 
 
+def test_what_has_only_to_be_settled_takes_no_slot(connection):
+    """A node's slots are for those that are asked; the gate counts until the settlement is there."""
+    many(connection, 2, **everything_to("hop"))
+    found = claim(connection, node=1)
+    assert claim(connection, running=found, node=1) == []
+    assert claim(connection, running=found, settling=found, node=1, each=1) == []
+    assert len(claim(connection, running=found, settling=found, node=1)) == len(found) == 1
+
+
 def test_what_could_not_be_reached_is_knocked_at_once_a_pause(connection):
     """Of many that wait one is tried when the pause is over, then twice as late, until one gets through."""
     many(connection, 50, **everything_to("hop"))

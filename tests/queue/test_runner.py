@@ -436,6 +436,27 @@ def test_an_outcome_waits_for_room_on_the_disk(play, monkeypatch):
     assert play(scenario).count("relayed") == 1
 
 
+def test_the_next_is_attempted_while_an_outcome_is_being_recorded(play, monkeypatch):
+    """A slot is free as soon as the server has answered, however long the settlement takes."""
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.01)
+    settle = Failing(module.settle, full_disk())
+    monkeypatch.setattr(module, "settle", settle)
+
+    async def scenario(house):
+        fake = Fake()
+        fake.go_on.set()
+        for _ in range(2):
+            await house.accept()
+        async with house.running(fake, limits=Limits(node=1)):
+            for _ in range(2):
+                await fake.begun.acquire()
+            assert house.claimed() == 2
+            settle.broken = False
+        assert (len(fake.errands), fake.most) == (2, 1)
+
+    assert play(scenario).count("relayed") == 2
+
+
 def test_a_report_that_cannot_be_made_holds_up_nobody_elses_outcome(play, monkeypatch):
     """The relayed one is recorded and never sent again; the failed one is left for a later try."""
 
