@@ -24,7 +24,6 @@ from postroad.outgoing import Outgoing
 from postroad.queue import store
 from postroad.queue.runner import Runner
 from postroad.queue.shaping import Limits
-from postroad.refusals import Failure
 from postroad.retention import Pruner
 from postroad.sandbox import prepare
 from postroad.sealing import Sealing
@@ -79,7 +78,7 @@ async def _run(
         await http.end(settings.drain_seconds)
         await _stop(house, running, settings.drain_seconds)
     if not told.is_set():
-        raise Failure("what answers HTTP ended by itself; the log says why")
+        raise http.failure()
 
 
 def _http(set_up: serving.SetUp, database: Database, house: "_House") -> serving.Http:

@@ -35,6 +35,7 @@ class Front:
     def __init__(self, pid: int, channels: Channels) -> None:
         self._pid = pid
         self._channels = channels
+        self._status: int | None = None
 
     def at(self, address: tuple[str, int], database: Database, wake: Callable[[], None]) -> "FrontHttp":
         """What answers HTTP at that address, of this database; `wake` is called when there may be new mail."""
@@ -45,10 +46,21 @@ class Front:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, number)
 
-    def reap(self) -> None:
-        """End it, if it has not ended."""
-        self.signal(signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+    def wait(self) -> int:
+        """Its exit code once it has ended; of what a signal ended, that with a minus."""
+        if self._status is None:
+            self._status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return self._status
+
+    def kill(self) -> int:
+        """End it, if it has not ended; its exit code."""
+        if self._status is None:
+            self.signal(signal.SIGKILL)
+        return self.wait()
+
+    def close(self) -> None:
+        """Let go of it; it ends, if it has not ended."""
+        self.kill()
         self._channels.close()
 
 
@@ -59,18 +71,27 @@ class FrontHttp:
         self.ended: asyncio.Future[Any] = asyncio.wrap_future(keeper.gone)
         self._ready = asyncio.wrap_future(keeper.ready)
         self._front = front
-        channels.rows.send(address)
+        with contextlib.suppress(OSError):  # it has ended already: `begin` says so
+            channels.rows.send(address)
 
     async def begin(self) -> None:
         """Answer from now on. Raises `Failure`."""
         await asyncio.wait((self._ready, self.ended), return_when=asyncio.FIRST_COMPLETED)
         if self.ended.done():
-            raise Failure("what answers HTTP could not begin; the log says why")
+            raise self.failure()
 
     async def end(self, seconds: float) -> None:
         """Have it refuse new requests, and give those under way so long to end."""
         self._front.signal(signal.SIGTERM)
         await asyncio.wait((self.ended,), timeout=seconds + GRACE_SECONDS)
+        self._front.kill()  # stopped in a transaction, it would keep the database from being closed
+
+    def failure(self) -> Failure:
+        """Why it is not there any more, with nobody having told it to stop."""
+        code = self._front.wait()
+        if code < 0:
+            return Failure(f"the process that answers HTTP was ended by {signal.Signals(-code).name}")
+        return Failure(f"the process that answers HTTP ended by itself, with exit code {code}; the log says why")
 
 
 @contextlib.contextmanager
@@ -91,7 +112,7 @@ def forked(settings: Settings, *, sandbox: bool) -> Iterator[Front | None]:
     try:
         yield front
     finally:
-        front.reap()
+        front.close()
 
 
 def _be_child(settings: Settings, channels: Channels, *, sandbox: bool) -> int:

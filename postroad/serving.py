@@ -5,6 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from postroad.oauth import accounts, assertions
 from postroad.oauth.tokens import Tokens
 from postroad.oauth.upstream import is_safe
 from postroad.outgoing import Outgoing
+from postroad.refusals import Failure
 from postroad.sealing import Sealing
 from postroad.settings import SettingError, Settings
 from postroad.submission import Policy, Route, Submission
@@ -125,6 +127,17 @@ def _route(directory: accounts.Directory, way_out: Outgoing | None) -> Route:
     return out
 
 
+def refuse_unusable(settings: Settings) -> None:
+    """Refuse what would only be noticed where HTTP is answered, before anything begins. Raises `SettingError`."""
+    provider_of(settings)
+    if settings.tls_cert:
+        try:  # a password is asked for nowhere
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, "")
+        except OSError as error:
+            pair = f"{settings.tls_cert}, {settings.tls_key}"
+            raise SettingError(f"tls_cert, tls_key: {pair}: {error.strerror or error}") from None
+
+
 def provider_of(settings: Settings) -> Provider | None:
     """The OpenID provider that people sign in at, if one is named. Raises `SettingError`."""
     if not settings.oidc_issuer:
@@ -224,6 +237,10 @@ class Http:
         self._server.stop()  # type: ignore[no-untyped-call]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.ended, seconds)
+
+    def failure(self) -> Failure:
+        """Why it is not there any more, with nobody having told it to stop."""
+        return Failure("what answers HTTP ended by itself; the log says why")
 
 
 def spare_the_collector() -> None:

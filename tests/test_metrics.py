@@ -1,8 +1,11 @@
 """What is counted, and how it is written."""
 
+import pickle
 import re
+from collections import Counter as Multiset
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from postroad import maillog, metrics, refusals
@@ -12,9 +15,9 @@ OK = Reply(250, "2.0.0", "Ok")
 HEALTHY = metrics.State("sqlite", trusted=True)
 
 
-def value(name: str, found=HEALTHY, **labels) -> float | None:
+def value(name: str, found=HEALTHY, elsewhere=(), **labels) -> float | None:
     """The value of one sample; None when there is none."""
-    for family in text_string_to_metric_families(metrics.exposition(found).decode()):
+    for family in text_string_to_metric_families(metrics.exposition(found, elsewhere).decode()):
         for sample in family.samples:
             if sample.name == name and sample.labels == labels:
                 return sample.value
@@ -92,3 +95,73 @@ def test_no_label_can_hold_what_a_client_wrote():
     ours = {"answer", "outcome", "about", "what", "assurance", "policy", "result"}
     assert labels == ours | {"le", "version", "python", "database"}
     assert "canary" not in text
+
+
+def other_process():
+    """What another process counted, as it comes from there."""
+    registry = CollectorRegistry()
+    refused = Counter("postroad_refused_requests", "Requests refused.", ["answer"], registry=registry)
+    refused.labels("RawMissing").inc(5)
+    refused.labels("OnlyThere").inc(2)
+    units = Histogram(
+        "postroad_commit_units", "Units.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256), registry=registry
+    )
+    units.observe(3)
+    units.observe(1000)
+    return pickle.loads(pickle.dumps(list(registry.collect())))  # noqa: S301 - of our own
+
+
+SUMMED = [
+    ("refused_requests_total", {"answer": "RawMissing"}, 5),
+    ("refused_requests_total", {"answer": "OnlyThere"}, 2),
+    ("commit_units_count", {}, 2),
+    ("commit_units_sum", {}, 1003),
+    ("commit_units_bucket", {"le": "2.0"}, 0),
+    ("commit_units_bucket", {"le": "4.0"}, 1),
+    ("commit_units_bucket", {"le": "+Inf"}, 2),
+    ("accepted_messages_total", {}, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "labels", "more"), SUMMED)
+def test_what_several_processes_counted_is_added_up(name, labels, more):
+    """Counters and buckets of histograms are sums, by their labels; what one process alone counted stays."""
+    here = value(f"postroad_{name}", **labels) or 0
+    assert value(f"postroad_{name}", elsewhere=other_process(), **labels) == here + more
+    assert value(f"postroad_{name}", elsewhere=other_process() * 2, **labels) == here + 2 * more
+    assert (value(f"postroad_{name}", **labels) or 0) == here, "to tell changes nothing"
+
+
+def test_each_family_and_each_sample_is_written_once():
+    """However many processes tell: Prometheus refuses an answer that says a thing twice."""
+    text = metrics.exposition(HEALTHY, [*metrics.counted(), *metrics.counted(), *other_process()]).decode()
+    helped = Multiset(line.split()[2] for line in text.splitlines() if line.startswith("# HELP"))
+    samples = Multiset(line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#"))
+    assert set(helped.values()) == set(samples.values()) == {1}
+
+
+def process_families(**values):
+    """What a process tells of itself."""
+    found = pickle.loads(pickle.dumps(metrics.counted()))  # noqa: S301 - of our own
+    for family in found:
+        family.samples = [
+            sample._replace(value=values[sample.name]) for sample in family.samples if sample.name in values
+        ]
+    return [family for family in found if family.samples]
+
+
+def test_the_memory_of_all_processes_is_added_up_and_their_age_is_not():
+    """Sums, but for when a process started and how many descriptors it may have: those are of the first."""
+    there = {
+        "process_start_time_seconds": 1e12,
+        "process_max_fds": 1e12,
+        "process_open_fds": 1e12,
+        "process_cpu_seconds_total": 1e12,
+        "process_resident_memory_bytes": 1e15,
+    }
+    told = {name: value(name, elsewhere=process_families(**there)) for name in there}
+    alone = {name: value(name) for name in there}
+    for name in ("process_start_time_seconds", "process_max_fds"):
+        assert told[name] == alone[name]
+    for name in ("process_open_fds", "process_cpu_seconds_total", "process_resident_memory_bytes"):
+        assert told[name] > there[name]

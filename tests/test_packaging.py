@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from postroad import cli
+from postroad import cli, front
 from postroad.settings import Settings
 from tests.conftest import program
 
@@ -61,8 +61,8 @@ def test_systemd_accepts_the_unit(tmp_path):
 
 
 def test_a_stop_has_the_time_it_may_take():
-    """A stop by systemd waits longer than requests and mail transactions may take to end, one after the other."""
-    assert int(value("TimeoutStopSec")) > 2 * Settings(data="x").drain_seconds
+    """A stop by systemd waits longer than requests, the front and mail transactions may take to end, in turn."""
+    assert int(value("TimeoutStopSec")) > 2 * Settings(data="x").drain_seconds + front.GRACE_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,13 @@ def _serve(values: dict[str, Any], defaults: Mapping[str, Any], *, sandbox: bool
     _refuse_unsafe(settings)
     import uvloop  # noqa: PLC0415 - only servers need it
 
-    from postroad import app, front, logs  # noqa: PLC0415
+    from postroad import app, front, logs, serving  # noqa: PLC0415
     from postroad.sandbox import FILES  # noqa: PLC0415
 
     def ready(url: str) -> None:
         output.ready(settings, url, sandbox=FILES if sandbox else ())
 
+    serving.refuse_unusable(settings)
     logs.to_stderr()
     try:
         with front.forked(settings, sandbox=sandbox) as child:

@@ -40,9 +40,10 @@ class Handing(asyncio.Protocol):
         self._number = 0
 
     async def begin(self, channel: Channel) -> None:
-        """Listen from now on."""
+        """Listen from now on, first to what was taken in and not received."""
         self._loop = asyncio.get_running_loop()
         channel.end.setblocking(False)
+        self._incoming.feed(channel.left())
         self._transport, _ = await self._loop.create_connection(lambda: self, sock=channel.end)
         self._health.tell = self._say_latched
 
@@ -120,6 +121,7 @@ class File:
             creator=lambda: _DriverConnection(statements),
             hide_parameters=True,  # an error is logged; content and recipients are not
             poolclass=StaticPool,
+            _initialize=False,  # what SQLAlchemy asks a new connection, the keeper might refuse to answer
         )
         self.readers = sqlite.readers_of(folder / sqlite.FILE, readers)
 
@@ -168,9 +170,6 @@ class _DriverConnection:
             raise _driver_error(answer)
         return answer
 
-    def create_function(self, *_: Any, **__: Any) -> None:
-        """SQLAlchemy's regular expressions, of which no statement makes use."""
-
     def close(self) -> None:
         """The channel is closed by who made it."""
 
@@ -200,7 +199,8 @@ class _Cursor:
         self._found = self._connection.ask(Statement(text, [*map(_picklable, parameters)]))
 
     def executemany(self, text: str, parameters: Sequence[Any]) -> None:
-        self._found = self._connection.ask(Statement(text, list(parameters), many=True))
+        rows = [[*map(_picklable, row)] for row in parameters]
+        self._found = self._connection.ask(Statement(text, rows, many=True))
 
     def fetchone(self) -> tuple[Any, ...] | None:
         return self._found.rows.pop(0) if self._found.rows else None

@@ -24,7 +24,7 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_OCTETS)
         self.end = end
-        self._incoming = end.makefile("rb", 1 << 16)
+        self._incoming: Any = end.makefile("rb", 1 << 16)
         self._sending = threading.Lock()
 
     def send(self, value: Any) -> None:
@@ -42,6 +42,11 @@ class Channel:
         octets: bytes = self._incoming.read(size)
         if len(octets) < size:
             raise EOFError("the other process is gone")
+        return octets
+
+    def left(self) -> bytes:
+        """What came behind the last value received. The end blocks no more by then."""
+        octets: bytes = self._incoming.peek()
         return octets
 
     def close(self) -> None:

@@ -258,7 +258,7 @@ class Committer:
         """What waits, once there is something; after a breath, if fewer wait than came together the last time."""
         batch: list[_Waiting] = []
         first, self._next = self._next or self._waiting.get(), None
-        if self._breath and 1 < company > self._waiting.qsize():
+        if self._breath and company > self._waiting.qsize() + 1:
             time.sleep(self._breath)
         while first is not None:
             if first.alone and batch:
@@ -277,7 +277,7 @@ class Committer:
             self._health.refuse_unless_trusted()
             results = self._together(batch, connection)
         except BaseException as error:  # noqa: BLE001 - whatever it is, its owner learns of it, and we go on
-            if again and getattr(error, "connection_invalidated", False):
+            if again and not batch[0].alone and getattr(error, "connection_invalidated", False):
                 self._settle(batch, connection, again=False)
             else:
                 self._blame(batch, connection, error)

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,9 +15,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from postroad import refusals
-from postroad.database import facts
-from postroad.database.commit import THREADS, UNITS_PER_COMMIT
+from postroad.database import commit, facts
+from postroad.database.commit import THREADS, UNITS_PER_COMMIT, Committer
 from postroad.database.engine import Database
+from postroad.database.health import Health
 from postroad.database.schema import fact
 from postroad.database.sqlite import CLOSED_CLEANLY
 
@@ -354,3 +356,136 @@ def test_any_mix_stores_exactly_what_the_good_units_wrote(database, kinds):
             answered.add(name)
     assert answered == good
     assert names(database, example) == good
+
+
+def alone(database, unit):
+    """What the keeper of a file submits for another process."""
+    return database._committer.submit_alone(unit)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kinds=st.lists(st.sampled_from(["alone", "shared", "rows"]), max_size=12))
+def test_who_is_alone_shares_its_transaction_with_nobody(database, kinds):
+    """All run in the order they came; those between two that are alone share one transaction of theirs."""
+    ran = []
+
+    def unit(at):
+        return lambda _: ran.append((at, database.commits))
+
+    with held_up(database):
+        before, futures = database.commits + 1, []
+        for at, kind in enumerate(kinds):
+            if kind == "rows":
+                futures.append(inserting(database, f"{next(FRESH)}"))
+            else:
+                futures.append(alone(database, unit(at)) if kind == "alone" else database.submit(unit(at)))
+    for future in futures:
+        future.result(SECONDS)
+    expected, own = [], -1
+    for at, kind in enumerate(kinds):
+        own += kind == "alone" or at == 0 or kinds[at - 1] == "alone"
+        if kind != "rows":
+            expected.append((at, before + own))
+    assert ran == expected
+    assert database.commits == before + own + 1
+
+
+def test_who_is_alone_runs_once_whatever_its_neighbours_do(database):
+    """Neighbours that fail are tried again by halves; it is not, and when it fails it takes nobody along."""
+    ran = []
+
+    def unit(connection):
+        ran.append(None)
+        facts.write(connection, "alone", ".")
+        return "done"
+
+    def failing(connection):
+        ran.append(None)
+        raise ValueError("mine")
+
+    with held_up(database):
+        futures = [
+            database.submit(writing("a", "a")),
+            database.submit(raising(KeyError("bad"))),
+            alone(database, unit),
+            alone(database, failing),
+            database.submit(raising(KeyError("bad"))),
+            database.submit(writing("b", "b")),
+        ]
+    good = [futures[at].result(SECONDS) for at in (0, 2, 5)]
+    bad = [type(futures[at].exception(SECONDS)) for at in (1, 3, 4)]
+    assert (good, bad) == (["a", "done", "b"], [KeyError, ValueError, KeyError])
+    assert len(ran) == 2
+    assert names(database) == {"a", "alone", "b"}
+
+
+def test_close_carries_out_who_is_alone_too(tmp_path):
+    """What was submitted before the end is committed, also when it had to wait for those before it."""
+    database = Database(tmp_path, floor=0)
+    with held_up(database):
+        futures = [
+            database.submit(writing("a", 1)),
+            alone(database, writing("b", 2)),
+            database.submit(writing("c", 3)),
+        ]
+        closing_ = threading.Thread(target=database.close)
+        closing_.start()
+    closing_.join()
+    assert [future.result(SECONDS) for future in futures] == [1, 2, 3]
+    with pytest.raises(refusals.Draining):
+        alone(database, writing("late"))
+
+
+@pytest.fixture
+def breathing(engine, tmp_path, monkeypatch):
+    """A committer that takes a breath, what it does in one, and the breaths it took."""
+    breaths, meanwhile = [], []
+
+    def breathe(seconds):
+        breaths.append(seconds)
+        if meanwhile:
+            meanwhile.pop()()
+
+    monkeypatch.setattr(commit, "time", SimpleNamespace(sleep=breathe))
+    with closing(Committer(engine, Health(tmp_path, 0), breath=0.25)) as committer:
+        yield committer, meanwhile, breaths
+
+
+def test_who_comes_alone_never_waits(breathing):
+    """After a transaction of one, the next begins at once."""
+    committer, _, breaths = breathing
+    for number in range(5):
+        committer.submit(writing(f"{number}")).result(SECONDS)
+    assert (committer.commits, breaths) == (5, [])
+
+
+def test_after_a_shared_transaction_those_who_shared_it_are_waited_for(breathing):
+    """Who comes within a breath is in the same transaction as who came first; the next waits once more."""
+    committer, meanwhile, breaths = breathing
+    with held_up(committer):
+        futures = [committer.submit(writing(name)) for name in "abc"]
+    for future in futures:
+        future.result(SECONDS)
+    before, behind = committer.commits, []
+    assert breaths == []
+    meanwhile.append(lambda: behind.append(committer.submit(writing("behind"))))
+    committer.submit(writing("first")).result(SECONDS)
+    behind[0].result(SECONDS)
+    assert (committer.commits - before, breaths) == (1, [0.25])
+    committer.submit(writing("next")).result(SECONDS)
+    committer.submit(writing("last")).result(SECONDS)
+    assert breaths == [0.25, 0.25]
+
+
+def test_nobody_is_waited_for_when_more_wait_than_came_together(breathing):
+    """Those who shared the last transaction are there already, and one more."""
+    committer, _, breaths = breathing
+    with held_up(committer):
+        futures = [committer.submit(writing(name)) for name in "ab"]
+        go_on = threading.Event()
+        futures.append(committer.submit(lambda _: go_on.wait(SECONDS)))
+    futures += [committer.submit(writing(name)) for name in "cdef"]
+    go_on.set()
+    for future in futures:
+        future.result(SECONDS)
+    assert breaths == []

@@ -15,7 +15,7 @@ from tests.torture.campaign import campaign, plan
 from tests.torture.journal import Journal
 from tests.torture.judge import judge
 from tests.torture.lives import journalling_sink, life, ready, stop
-from tests.torture.sweep import SOCKETS, SYNCS, WRITES, Bench
+from tests.torture.sweep import ANSWERS, SOCKETS, SYNCS, WRITES, Bench
 
 KILLS, SEED = 3, 7
 
@@ -75,12 +75,12 @@ def test_plans_follow_the_seed():
 
 
 # A stride over the indices of `scripts/torture sweep`: a start makes the lower ones, the load the higher.
-STRIDE = [(SYNCS, 4), (SOCKETS, 31)]
+STRIDE = [(SYNCS, 4), (SOCKETS, 31), (ANSWERS, 6)]
 
 
 @pytest.mark.parametrize(("calls", "number"), STRIDE)
 def test_a_kill_at_a_system_call_loses_nothing(bench, calls, number):
-    """Killed as it makes this call, the server starts again and delivers all that it accepted."""
+    """Killed as either process makes this call, the server starts again and delivers all that it accepted."""
     run = bench.killed(calls, number)
     assert run.struck
     assert run.verdict.good, str(run.verdict)

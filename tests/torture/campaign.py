@@ -1,4 +1,4 @@
-"""Kill -9 at random moments under load, again and again on the same data folder; then drain and judge."""
+"""Kill -9 of either process at random moments under load, on the same data folder; then drain and judge."""
 
 import contextlib
 import random
@@ -18,6 +18,7 @@ from tests.torture.lives import (
     forget,
     found,
     journalling_sink,
+    kill,
     last_life,
     life,
     ready,
@@ -35,12 +36,16 @@ PATIENCE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """When to kill: so many seconds after the start, or `pause` after the nth `event` of this life."""
+    """When to kill: so many seconds after the start, or `pause` after the nth `event` of this life.
+
+    `victim`: the process to kill, 0 for the one that was started; where there is one alone, that.
+    """
 
     early: float | None
     event: str
     nth: int
     pause: float
+    victim: int
 
 
 def plan(seed: int, number: int) -> Plan:
@@ -48,7 +53,8 @@ def plan(seed: int, number: int) -> Plan:
     chance = random.Random(f"{seed}/{number}")
     early = chance.uniform(0, EARLY_SECONDS) if not chance.randrange(ONE_EARLY_IN) else None
     event = chance.choice(("attempted", "acked", "received"))
-    return Plan(early, event, chance.randint(1, CONNECTIONS * LETTERS_EACH), chance.uniform(0, PAUSE_SECONDS))
+    nth, pause = chance.randint(1, CONNECTIONS * LETTERS_EACH), chance.uniform(0, PAUSE_SECONDS)
+    return Plan(early, event, nth, pause, chance.randrange(2))
 
 
 def campaign(folder: Path, *, kills: int, seed: int, progress: Callable[[Journal], None]) -> Verdict:
@@ -83,12 +89,12 @@ def _one_life(data: Path, sink: Sink, journal: Journal, token: str, seed: int) -
             assert ready(server), f"it did not start again: {server.log[-2000:]}"
             with at_work([server], journal, token, planned, f"canary-{seed}-{journal.life}"):
                 assert server.process.poll() is None, f"it died by itself: {server.log[-2000:]}"
-                server.kill()
+                victim = kill(server, planned.victim)
         else:
             time.sleep(planned.early)
-            server.kill()
+            victim = kill(server, planned.victim)
     forget(sink)
-    journal.note("killed")
+    journal.note("killed", victim=victim)
     journal.life += 1
 
 

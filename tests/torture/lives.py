@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import http.client
 import itertools
+import os
+import select
 import signal
 import subprocess
 import time
@@ -70,7 +72,7 @@ def forget(sink: Sink, hostname: str = "") -> None:
 def life(
     data: Path, sink: Sink, *flags: str, command: str = "dev", before: Sequence[str] = ()
 ) -> Iterator[Server]:
-    """A server process, perhaps not ready yet: ask `ready`. It is dead when the context ends."""
+    """A server, perhaps not ready yet: ask `ready`. All its processes are dead when the context ends."""
     words = [str(POSTROAD), command, "--data", str(data), "--listen", "127.0.0.1:0"]
     relay = ("--relay", f"smtp://127.0.0.1:{sink.port}")
     database = flags[flags.index("--database") + 1] if "--database" in flags else ""
@@ -89,8 +91,17 @@ def life(
         if process.poll() is None:
             process.kill()
         process.wait(STOP_SECONDS)
-        if process.stdout:
-            process.stdout.close()
+        _await_others(process)
+
+
+def _await_others(process: subprocess.Popen[str]) -> None:
+    """Wait for the end of whatever this process leaves behind: each has its standard output, as a tracer has."""
+    assert process.stdout
+    with process.stdout as output:
+        while select.select([output], [], [], STOP_SECONDS)[0]:
+            if not os.read(output.fileno(), 4096):
+                return
+    raise AssertionError("a process outlives its server")
 
 
 def ready(server: Server) -> bool:
@@ -114,6 +125,17 @@ def none_left(server: Server, count: Callable[[], int]) -> bool:
         assert time.monotonic() < deadline, f"{left} recipients wait still\n{server.log[-2000:]}"
         time.sleep(0.02)
     return True
+
+
+def kill(server: Server, number: int) -> str:
+    """Kill -9 its process of this number, or its last; it ends with it, by itself. Which it was."""
+    pids = server.pids
+    victim = pids[min(number, len(pids) - 1)]
+    os.kill(victim, signal.SIGKILL)
+    name, expected = ("parent", -signal.SIGKILL) if victim == server.process.pid else ("front", 1)
+    code = server.process.wait(STOP_SECONDS)
+    assert code == expected, f"its {name} killed, it ended with {code}: {server.log[-2000:]}"
+    return name
 
 
 def stop(server: Server) -> int:
