@@ -55,7 +55,7 @@ async def serve(settings: Settings, front: Front | None, *, sandbox: bool, ready
 async def _run(
     settings: Settings, database: Database, front: Front | None, *, sandbox: bool, ready: Callable[[str], None]
 ) -> None:
-    """Start in order: queue, commands, HTTP; stop in the order of `_stop`."""
+    """Start in order: commands, HTTP, queue; stop HTTP, then in the order of `_stop`."""
     address, sealing = serving.free_address(*settings.listen_address), control.sealing_of(settings)
     set_up = serving.SetUp(settings, address, sealing, sandbox)
     await database.commit(lambda connection: sealing.refuse_other(_proof(connection, sealing)))
@@ -65,9 +65,9 @@ async def _run(
     await database.commit(lambda connection: _recover(connection, house, set_up.url, alone=database.alone))
     http = front.at(address, database, house.wake) if front else _http(set_up, database, house)
     async with _hearing(settings, database, house, sealing):
+        await http.begin()
         running = asyncio.create_task(house.runner.run() if settings.role != "web" else _nothing())
         others = [asyncio.create_task(work) for work in (_tidy(house.outgoing), house.pruner.run())]
-        await http.begin()
         serving.spare_the_collector()
         told = serving.heed_signals()
         ready(set_up.url)

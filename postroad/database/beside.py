@@ -148,9 +148,8 @@ class _DriverConnection:
         return _Cursor(self)
 
     def ask(self, statement: Statement) -> Found:
-        self._statements.send(statement)
         self._begun = True
-        found: Found = self._heard(self._statements.receive())
+        found: Found = self._exchange(statement)
         return found
 
     def commit(self) -> None:
@@ -162,10 +161,15 @@ class _DriverConnection:
     def _end(self, how: str) -> None:
         if self._begun:
             self._begun = False
-            self._statements.send(how)
-            self._heard(self._statements.receive())
+            self._exchange(how)
 
-    def _heard(self, answer: Any) -> Any:
+    def _exchange(self, asked: Statement | str) -> Any:
+        """Ask, and hear. When the keeper is gone this process ends, before anybody learns that a unit failed."""
+        try:
+            self._statements.send(asked)
+            answer = self._statements.receive()
+        except (EOFError, OSError):
+            os._exit(ORPHANED)
         if isinstance(answer, Failed):
             raise _driver_error(answer)
         return answer

@@ -75,7 +75,7 @@ def test_plans_follow_the_seed():
 
 
 # A stride over the indices of `scripts/torture sweep`: a start makes the lower ones, the load the higher.
-STRIDE = [(SYNCS, 4), (SOCKETS, 31), (ANSWERS, 6)]
+STRIDE = [(SYNCS, 4), (SOCKETS, 31), (ANSWERS, 2)]
 
 
 @pytest.mark.parametrize(("calls", "number"), STRIDE)

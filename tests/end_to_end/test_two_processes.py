@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.running import POSTROAD, SEND, environment_of, running
 
-BY_ITSELF = "postroad: what answers HTTP ended by itself; the log says why"
+KILLED_FRONT = "postroad: the process that answers HTTP was ended by SIGKILL"
+STOPPED_FRONT = "postroad: the process that answers HTTP ended by itself, with exit code 0; the log says why"
 STEPS = ["refuse new requests", "end mail transactions", "close the database"]
 PARENT, FRONT = 0, 1
 LETTER = b"To: bob@example.test\r\nSubject: Hello\r\n\r\nHello.\r\n"
@@ -108,7 +109,7 @@ def test_when_either_is_killed_the_other_ends_and_nothing_is_lost(tmp_path, vict
             os.kill(pids[victim], signal.SIGKILL)
             assert server.process.wait(seconds) == code
             assert wait_for(lambda: not any(map(alive, pids)), seconds)
-        assert (server.log.splitlines()[-1] == BY_ITSELF) == (victim == FRONT)
+        assert (server.log.splitlines()[-1] == KILLED_FRONT) == (victim == FRONT)
         assert "Traceback" not in server.log
         assert processes_of(data) == []
     with running(data, "--listen", address) as server:
@@ -137,7 +138,7 @@ def test_a_signal_is_an_orderly_stop(tmp_path, signals, code):
         assert server.process.wait(END_SECONDS) == code
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
         assert steps(server.log) == STEPS
-        assert (server.log.splitlines()[-1] == BY_ITSELF) == (code == 1)
+        assert (server.log.splitlines()[-1] == STOPPED_FRONT) == (code == 1)
         assert "Traceback" not in server.log
 
 
