@@ -23,7 +23,7 @@ def largest(line_end: bytes) -> bytes:
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("way", ["send", "upload"])
 def test_the_largest_message_costs_at_most_100_mb(tmp_path, way, line_end):
-    """Accepting and relaying 36 700 160 octets takes at most 100 MB over idle."""
+    """Neither to accept 36 700 160 octets nor to relay them takes over 100 MB more than to be idle."""
     content = largest(line_end)
     assert len(content) == LARGEST
     with (
@@ -35,10 +35,12 @@ def test_the_largest_message_costs_at_most_100_mb(tmp_path, way, line_end):
         sink.wait_for(1)
         idle = server.forget_peak_memory()
         assert getattr(server, way)(content, token).code == 200
+        accepting = server.peak_memory() - idle
+        server.forget_peak_memory()
         sink.wait_for(2, 60)
-        cost = server.peak_memory() - idle
+        relaying = server.peak_memory() - idle
     assert sink.messages[1].content.endswith(content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
-    assert cost <= ALLOWED
+    assert max(accepting, relaying) <= ALLOWED
 
 
 def test_one_octet_more_is_too_large(tmp_path):
