@@ -83,7 +83,7 @@ async def _run(
 
 def _http(set_up: serving.SetUp, database: Database, house: "_House") -> serving.Http:
     """What answers HTTP in this process."""
-    return serving.Http(set_up, serving.face_of(set_up, database, house.outgoing, house.wake))
+    return serving.Http(set_up, serving.face_of(set_up, database, house.outgoing, house.runner.wake))
 
 
 @contextlib.asynccontextmanager

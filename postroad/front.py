@@ -6,7 +6,6 @@ orphan hears that its parent's end of the channels is closed, the parent hears t
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import sys
@@ -101,8 +100,7 @@ def forked(settings: Settings, *, sandbox: bool) -> Iterator[Front | None]:
         yield None
         return
     ours, theirs = pair()
-    gc.collect()
-    gc.freeze()  # what both share is not written to by a look for cycles
+    serving.spare_the_collector()  # which would write to what both share
     pid = os.fork()
     if pid == 0:
         ours.close()

@@ -15,7 +15,7 @@ from sqlalchemy.pool import StaticPool
 
 from postroad.database import sqlite
 from postroad.database.channel import Channel, Incoming, packed
-from postroad.database.commit import Raised, Rows
+from postroad.database.commit import Rows, resolve
 from postroad.database.health import Health
 from postroad.database.keeper import COMMIT, ROLLBACK, Count, Failed, Found, Insert, Latched, Ready, Statement
 
@@ -94,14 +94,7 @@ class Handing(asyncio.Protocol):
         if isinstance(told, Latched):
             self._health.latch(told.cause)
             return
-        for number, result in told:
-            future = self._futures.pop(number)
-            if future.cancelled():
-                continue
-            if isinstance(result, Raised):
-                future.set_exception(result.error)
-            else:
-                future.set_result(result)
+        resolve((self._futures.pop(number), result) for number, result in told)
 
 
 def _portable(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:

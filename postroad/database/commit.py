@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ class _Threads:
         return whom.set_running_or_notify_cancel()
 
     def tell(self, results: "Sequence[tuple[Future[Any], Any]]") -> None:
-        _resolve(results)
+        resolve(results)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +141,14 @@ class _Tasks:
 
     def tell(self, results: "Sequence[tuple[asyncio.Future[Any], Any]]") -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(_resolve, results)
+            self.loop.call_soon_threadsafe(resolve, results)
 
 
 THREADS = _Threads()
 
 
-def _resolve(results: Sequence[tuple[Any, Any]]) -> None:
+def resolve(results: Iterable[tuple[Any, Any]]) -> None:
+    """Give each future its result, or the error that was `Raised` in its place, if anybody still waits."""
     for future, result in results:
         if future.cancelled():
             continue
