@@ -5,6 +5,7 @@ import shutil
 from typing import NoReturn
 
 import pytest
+import trustme
 from sqlalchemy import create_engine
 
 from postroad.database import migrations
@@ -52,3 +53,19 @@ def database_url(request):
         return
     with request.getfixturevalue("postgres").new_database() as url:
         yield url
+
+
+@pytest.fixture
+def change(database):
+    """Calls a function in a transaction of the `database` of the tests around."""
+
+    def call(function, *arguments, **more):
+        return database.submit(lambda connection: function(connection, *arguments, **more)).result()
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A certificate authority of our own."""
+    return trustme.CA()

@@ -20,16 +20,6 @@ def database(tmp_path, database_url):
     opened.close()
 
 
-@pytest.fixture
-def change(database):
-    """Calls a function in a transaction."""
-
-    def call(function, *arguments, **more):
-        return database.submit(lambda connection: function(connection, *arguments, **more)).result()
-
-    return call
-
-
 def selectors(change, name, now):
     return [(key.domain, key.selector) for key in change(register.signing, name, now)]
 

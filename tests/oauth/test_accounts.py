@@ -22,16 +22,6 @@ def database(tmp_path, database_url):
     opened.close()
 
 
-@pytest.fixture
-def change(database):
-    """Calls a function of `accounts` in a transaction."""
-
-    def call(function, *arguments, **more):
-        return database.submit(lambda connection: function(connection, *arguments, **more)).result()
-
-    return call
-
-
 def add(change, address: str, *, administrator: bool = False) -> Account:
     return change(accounts.add, address, administrator=administrator, now=NOW)
 

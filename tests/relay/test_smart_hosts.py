@@ -26,12 +26,6 @@ ME = Credentials("me", "localhost", SECRETS)
 
 
 @pytest.fixture(scope="module")
-def authority():
-    """A certificate authority of our own."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def server_tls(authority):
     """A server's context with its certificate for localhost."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

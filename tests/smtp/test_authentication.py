@@ -5,7 +5,6 @@ import base64
 import ssl
 
 import pytest
-import trustme
 
 from postroad.smtp.authentication import Login, mechanism
 from postroad.smtp.connection import Connection
@@ -18,12 +17,6 @@ ME = Login("me@a.test", PASSWORD)
 BOTH = Login("me@a.test", PASSWORD, TOKEN)
 XOAUTH2 = f"user=me@a.test\x01auth=Bearer {TOKEN}\x01\x01".encode()
 PLAIN = f"\0me@a.test\0{PASSWORD}".encode()
-
-
-@pytest.fixture(scope="module")
-def authority():
-    """A certificate authority of our own."""
-    return trustme.CA()
 
 
 @pytest.fixture(scope="module")

@@ -622,12 +622,6 @@ def test_a_server_that_is_not_there(host):
 
 
 @pytest.fixture(scope="module")
-def authority():
-    """A certificate authority of our own."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def client_tls(authority):
     """A context that trusts it."""
     context = ssl.create_default_context()
