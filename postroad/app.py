@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from postroad import control, maillog, outgoing, serving
+from postroad import maillog, outgoing, serving
 from postroad.clock import clock
+from postroad.control import answering
+from postroad.control.folder import lock
+from postroad.control.secret_key import sealing_of
 from postroad.database import facts
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
@@ -43,7 +46,7 @@ async def serve(settings: Settings, front: Front | None, *, sandbox: bool, ready
     holds the data folder, and `Failure` when what answers HTTP ends by itself.
     """
     folder, url = settings.folder, settings.database
-    with contextlib.nullcontext() if url else control.lock(folder):
+    with contextlib.nullcontext() if url else lock(folder):
         database = await asyncio.to_thread(Database, folder, floor=settings.free_floor, url=url)
         try:
             await _run(settings, database, front, sandbox=sandbox, ready=ready)
@@ -56,7 +59,7 @@ async def _run(
     settings: Settings, database: Database, front: Front | None, *, sandbox: bool, ready: Callable[[str], None]
 ) -> None:
     """Start in order: commands, HTTP, queue; stop HTTP, then in the order of `_stop`."""
-    address, sealing = serving.free_address(*settings.listen_address), control.sealing_of(settings)
+    address, sealing = serving.free_address(*settings.listen_address), sealing_of(settings)
     set_up = serving.SetUp(settings, address, sealing, sandbox)
     await database.commit(lambda connection: sealing.refuse_other(_proof(connection, sealing)))
     if sandbox:
@@ -92,7 +95,7 @@ async def _hearing(
 ) -> AsyncIterator[None]:
     """Hear of orders where this process has the database alone, of new mail where others put it there."""
     if database.alone:
-        async with control.listening(settings.folder, database, clock, lambda: sealing):
+        async with answering.listening(settings.folder, database, clock, sealing):
             yield
         return
     with database.listening(house.wake):

@@ -15,8 +15,9 @@ from typing import Any
 
 import uvloop
 
-from postroad import control, outgoing, serving
+from postroad import outgoing, serving
 from postroad.clock import clock
+from postroad.control.secret_key import sealing_of
 from postroad.database.channel import Channels, pair
 from postroad.database.engine import Database
 from postroad.database.keeper import Keeper
@@ -134,7 +135,7 @@ async def _answer(settings: Settings, channels: Channels, address: tuple[str, in
     """Answer HTTP until told to stop, then what is under way. Its end leaves nothing to close: it only reads."""
     database = Database(settings.folder, floor=settings.free_floor, keeper=channels)
     handing = await database.join(channels)
-    set_up = serving.SetUp(settings, address, control.sealing_of(settings), sandbox)
+    set_up = serving.SetUp(settings, address, sealing_of(settings), sandbox)
     way_out = outgoing.of(settings, Signer(database, set_up.sealing, clock).signed, database, clock)
     http = serving.Http(set_up, serving.face_of(set_up, database, way_out, _nothing, handing.counted))
     told = serving.heed_signals()

@@ -1,6 +1,5 @@
 """What commands print: tables for people, JSON for scripts."""
 
-import contextlib
 import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -8,27 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-from rich.text import Text
 
 from postroad.settings import Settings
 
-# Columns that are never broken over lines: they are copied into the next command.
-_WHOLE = ("queue id", "accepted", "next try", "address")
 _FINDING_STYLES = {"good": "green", "advice": "cyan", "missing": "red", "wrong": "red", "unknown": "yellow"}
 _STATE_STYLES = {"relayed": "green", "failed": "red", "queued": "yellow", "held": "cyan"}
 
-# What is printed of an entry: its title, and names with values.
-Facts = tuple[str, Sequence[tuple[str, str]]]
-
 _GATE_STYLES = {"open": "green", "probing": "yellow", "closed": "red", "suspended": "cyan"}
 
-
-def _console() -> Console:
-    """What is shown comes from other people's servers: none of it is markup."""
-    return Console(highlight=False, markup=False, emoji=False)
+# A text in a table, or a text and its style.
+Cell = str | tuple[str, str]
+# What is printed of an entry: its title, and names with values.
+Facts = tuple[str, Sequence[tuple[str, str]]]
 
 
 def ready(settings: Settings, url: str, *, sandbox: Sequence[str]) -> None:
@@ -47,12 +37,14 @@ def accounts(found: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    table = _table("address", "role", "state")
-    for one in found:
-        role = "administrator" if one["administrator"] else "captured mailbox" if one["captured"] else "account"
-        addresses = "\n".join((one["address"], *one["aliases"]))
-        table.add_row(addresses, role, "disabled" if one["disabled"] else "active")
-    _print(table, found, "There is no account; `postroad account add ADDRESS` makes one.")
+    nothing = "There is no account; `postroad account add ADDRESS` makes one."
+    _table(("address", "role", "state"), list(map(_account, found)), nothing)
+
+
+def _account(one: dict[str, Any]) -> Sequence[Cell]:
+    role = "administrator" if one["administrator"] else "captured mailbox" if one["captured"] else "account"
+    addresses = "\n".join((one["address"], *one["aliases"]))
+    return addresses, role, "disabled" if one["disabled"] else "active"
 
 
 def clients(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -83,15 +75,18 @@ def domains(found: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    table = _table("domain", "key", "state", "signs from", "retires")
-    for one in found:
-        if not one["keys"]:
-            table.add_row(one["domain"], "none", Text("unsigned", "red"))
-        for number, key in enumerate(one["keys"]):
-            name = "" if number else one["domain"]
-            retires = _day(key["retires_at"]) if key["retires_at"] else ""
-            table.add_row(name, key["selector"], key["state"], _day(key["signs_from"]), retires)
-    _print(table, found, "There is no sending domain; `postroad domain add DOMAIN` makes one.")
+    nothing = "There is no sending domain; `postroad domain add DOMAIN` makes one."
+    rows = [row for one in found for row in _keys(one)]
+    _table(("domain", "key", "state", "signs from", "retires"), rows, nothing)
+
+
+def _keys(one: dict[str, Any]) -> Iterator[Sequence[Cell]]:
+    if not one["keys"]:
+        yield one["domain"], "none", ("unsigned", "red")
+    for number, key in enumerate(one["keys"]):
+        name = "" if number else one["domain"]
+        retires = _day(key["retires_at"]) if key["retires_at"] else ""
+        yield name, key["selector"], key["state"], _day(key["signs_from"]), retires
 
 
 def records(words: str, found: list[dict[str, str]], zone: str, *, as_json: bool) -> None:
@@ -110,16 +105,17 @@ def findings(found: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    table = _table("state", "about", "what")
-    for one in found:
-        state = Text(one["state"], _FINDING_STYLES[one["state"]])
-        table.add_row(state, one["about"], f"{one['name']}\n{one['text']}")
-    _print(table, found, "")
+    _table(("state", "about", "what"), list(map(_finding, found)), "")
     missing = [one for one in found if one["publish"]]
     if missing:
         click.echo("\nTo publish:")
     for one in missing:
         click.echo(f"\n{'PTR' if one['about'] == 'PTR' else 'TXT':4} {one['name']}\n{one['publish']}")
+
+
+def _finding(one: dict[str, Any]) -> Sequence[Cell]:
+    state = one["state"]
+    return (state, _FINDING_STYLES[state]), one["about"], f"{one['name']}\n{one['text']}"
 
 
 def grants(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -137,19 +133,13 @@ def queue(entries: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(entries))
         return
-    table = _table("queue id", "accepted", "from", "to", "state", "next try", "last reply")
-    for entry in entries:
-        for fate in entry["recipients"]:
-            table.add_row(
-                entry["queue_id"],
-                moment(entry["accepted_at"]),
-                entry["reverse_path"] or "<>",
-                fate["forward_path"],
-                _state(fate),
-                _next_try(fate),
-                _reply(fate["reply"]),
-            )
-    _print(table, entries, "Nothing waits.")
+    columns = ("queue id", "accepted", "from", "to", "state", "next try", "last reply")
+    _table(columns, [_fate(entry, fate) for entry in entries for fate in entry["recipients"]], "Nothing waits.")
+
+
+def _fate(entry: dict[str, Any], fate: dict[str, Any]) -> Sequence[Cell]:
+    of_entry = entry["queue_id"], moment(entry["accepted_at"]), entry["reverse_path"] or "<>"
+    return *of_entry, fate["forward_path"], _state(fate), _next_try(fate), _reply(fate["reply"])
 
 
 def destinations(found: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -157,16 +147,18 @@ def destinations(found: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    table = _table("destination", "state", "waiting", "tried", "next try")
-    for one in found:
-        state = one["state"] + (f" ({one['failures']})" if one["failures"] else "")
-        next_try = moment(one["next_try"]) if one["next_try"] is not None else ""
-        counts = str(one["waiting"]), str(one["in_flight"])
-        table.add_row(one["destination"], Text(state, _GATE_STYLES[one["state"]]), *counts, next_try)
-    _print(table, found, "Nothing waits, and no destination is suspended.")
-    for one in found:
-        if one["reply"]:
-            _console().print(f"\n{one['destination']} could not be reached: {_reply(one['reply'])}")
+    columns = ("destination", "state", "waiting", "tried", "next try")
+    replies = [
+        f"{one['destination']} could not be reached: {_reply(one['reply'])}" for one in found if one["reply"]
+    ]
+    _table(columns, list(map(_gate, found)), "Nothing waits, and no destination is suspended.", replies)
+
+
+def _gate(one: dict[str, Any]) -> Sequence[Cell]:
+    state = one["state"] + (f" ({one['failures']})" if one["failures"] else "")
+    next_try = moment(one["next_try"]) if one["next_try"] is not None else ""
+    counts = str(one["waiting"]), str(one["in_flight"])
+    return one["destination"], (state, _GATE_STYLES[one["state"]]), *counts, next_try
 
 
 def commanded(word: str, answer: dict[str, Any], *, as_json: bool) -> None:
@@ -188,15 +180,6 @@ def entry(shown: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"\n{_headline(number, attempt)}")
         for line in attempt["conversation"].splitlines():
             click.echo(f"  {line}")
-
-
-@contextlib.contextmanager
-def progress(words: str) -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how far something is: the function given is told how much of how much is done."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task(words, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 def done(words: str, answer: dict[str, Any], *, as_json: bool) -> None:
@@ -227,9 +210,9 @@ def _day(milliseconds: int) -> str:
     return moment(milliseconds)[:10]
 
 
-def _state(fate: dict[str, Any]) -> Text:
+def _state(fate: dict[str, Any]) -> Cell:
     words = "being tried" if fate["claimed"] else fate["state"]
-    return Text(words + (" (in doubt)" if fate["in_doubt"] else ""), _STATE_STYLES[fate["state"]])
+    return words + (" (in doubt)" if fate["in_doubt"] else ""), _STATE_STYLES[fate["state"]]
 
 
 def _next_try(fate: dict[str, Any]) -> str:
@@ -258,23 +241,22 @@ def _entries(
         return
     if not found:
         click.echo(nothing)
+        return
+    from postroad import terminal  # noqa: PLC0415 - slow to load, and only for people
+
     for one in found:
-        title, rows = facts(one)
-        grid = Table.grid(padding=(0, 2), pad_edge=True)
-        for label, value in rows:
-            grid.add_row(label, Text(value, overflow="fold"))
-        _console().print(Text(title, "bold", overflow="fold"), grid, "")
+        terminal.entry(*facts(one))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
-    return table
-
-
-def _print(table: Table, rows: list[dict[str, Any]], nothing: str) -> None:
-    if rows:
-        _console().print(table)
-    else:
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], nothing: str, below: Sequence[str] = ()
+) -> None:
+    """A table, and lines apart below it; or what is said where it would be empty."""
+    if not rows:
         click.echo(nothing)
+        return
+    from postroad import terminal  # noqa: PLC0415 - as above
+
+    terminal.table(columns, rows)
+    for line in below:
+        terminal.line(f"\n{line}")

@@ -142,12 +142,18 @@ class Server:
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return _stopped(self.process)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(60)
+
+
+def _stopped(process: subprocess.Popen[str]) -> int:
+    """The end is heard on its output: `wait` with a timeout looks for it in steps of up to 50 ms."""
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    return process.returncode
 
 
 def environment_of(database: str) -> dict[str, str]:
@@ -172,7 +178,6 @@ def running(data: Path, *flags: str, command: str = "dev", before: Sequence[str]
         yield Server(process, line.split(" on ", 1)[1].split(";", 1)[0], data, database)
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            _stopped(process)
         if process.stdout:
             process.stdout.close()

@@ -16,7 +16,8 @@ from argon2 import PasswordHasher
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from postroad import cli, control, logs
+from postroad import cli, logs
+from postroad.control.folder import lock
 from postroad.database.engine import Database
 from postroad.database.schema import upstream_identity
 from postroad.oauth import accounts, passwords, service_accounts
@@ -531,5 +532,5 @@ def test_an_address_in_use_is_told(postroad, tmp_path):
     assert code == 1
     assert err == f"postroad: listen: {address}: Address already in use\n"
     assert "serves the Gmail API" not in out
-    with control.lock(tmp_path):
+    with lock(tmp_path):
         pass

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from postroad import output
 from postroad.cli import options
 
 
@@ -24,12 +23,13 @@ def backup(file: Path, **values: Any) -> None:
     from postroad.database.backup import BackupError  # noqa: PLC0415 - what a server needs is loaded by who needs it
     from postroad.database.backup import backup as copy  # noqa: PLC0415
     from postroad.sealing import FILE as KEY_FILE  # noqa: PLC0415
+    from postroad.terminal import progress  # noqa: PLC0415
 
     settings = options.heeded(options.split(values)[0])
     if settings.database:
         raise BackupError("a PostgreSQL database is backed up by pg_dump or continuous archiving, not by this")
-    with output.progress("backing up") as progress:
-        octets = copy(settings.folder, file, progress)
+    with progress("backing up") as tell:
+        octets = copy(settings.folder, file, tell)
     click.echo(f"backed up to {file}, {octets} octets, checked")
     if (key := settings.folder / KEY_FILE).exists():
         click.echo(f"it is of use only with {key}: keep a copy of that, too, in another place")

@@ -4,13 +4,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from functools import partial
 from typing import Any, TypeVar
 
 import click
 
 from postroad.clock import clock
-from postroad.mail.address import BadAddress, parse_address
+from postroad.control.asking import ask
 from postroad.oauth.scopes import UnknownScopeError, expand
 from postroad.settings import SettingError, Settings, load
 
@@ -60,16 +59,13 @@ def heeded(flags: Mapping[str, Any]) -> Settings:
 
 def order(name: str, values: dict[str, Any]) -> Any:
     """Have an order carried out on the data folder the flags name."""
-    from postroad import control  # noqa: PLC0415 - what a server needs is loaded by who needs it
-
     flags, arguments = split(values)
     found = heeded(flags)
     if "public_url" in flags:  # what is written names an address
         arguments["root_url"] = found.public_url
     if not (found.database or found.folder.exists() or name in _FOUNDING):
         raise SettingError(f"data: there is no folder {found.data}; `postroad dev` or `account add` makes one")
-    sealing = partial(control.sealing_of, found)
-    return control.ask(found.folder, name, arguments, clock(), found.database, sealing)
+    return ask(found, name, arguments, clock())
 
 
 def seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
@@ -82,6 +78,8 @@ def seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> 
 
 def address(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
     """A mail address in its canonical form."""
+    from postroad.mail.address import BadAddress, parse_address  # noqa: PLC0415 - its patterns are slow to make
+
     try:
         return parse_address(text)
     except BadAddress as bad:

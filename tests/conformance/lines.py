@@ -15,8 +15,9 @@ from urllib.parse import urlencode, urlsplit
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from postroad import control
+from postroad.control import asking
 from postroad.oauth.scopes import SCOPES
+from postroad.settings import Settings
 from tests.conformance.answers import Answer
 from tests.conformance.wire import ALICE, FORM, LIST, Ask, letter, message, post
 from tests.jws_kit import Signer, compact
@@ -71,7 +72,7 @@ class Line:
 
     def order(self, name: str, **arguments: Any) -> Any:
         """Have the running server carry out a command."""
-        return control.ask(self.server.data, name, arguments, int(time.time() * 1000))
+        return asking.ask(Settings(data=str(self.server.data)), name, arguments, int(time.time() * 1000))
 
     def messages(self) -> int:
         """How many messages Alice has."""

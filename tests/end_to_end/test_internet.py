@@ -19,8 +19,9 @@ from typing import Any
 import dkim
 import pytest
 
-from postroad import control
+from postroad.control.asking import ask
 from postroad.domains.lookup import look_up
+from postroad.settings import Settings
 from tests.end_to_end.test_smart_host import fates
 from tests.name_server import answering
 from tests.opendkim import OpenDKIM
@@ -106,7 +107,7 @@ class Lab:
 
     def _order(self, name: str, **arguments: str | None) -> Any:
         """As the command does, over the server's socket."""
-        return control.ask(self.server.data, name, arguments, int(time.time() * 1000))
+        return ask(Settings(data=str(self.server.data)), name, arguments, int(time.time() * 1000))
 
     def inbox(self) -> list[bytes]:
         """Every message in Alice's INBOX."""
