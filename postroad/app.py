@@ -123,7 +123,8 @@ class _House:
 
 def _house(settings: Settings, database: Database, sealing: Sealing) -> _House:
     identifiers = Identifiers()
-    way_out = outgoing.of(settings, Signer(database, sealing, clock).signed, database, clock)
+    signer = Signer(database, sealing, clock)
+    way_out = outgoing.of(settings, signer.signed, database, clock)
     local = LocalDelivery(database, identifiers, _accounts_only if way_out else _anyone, clock)
     runner = Runner(
         database,
@@ -131,7 +132,12 @@ def _house(settings: Settings, database: Database, sealing: Sealing) -> _House:
         _attempts(local.attempt, way_out),
         settings.hostname,
         clock,
-        Limits(each=settings.relay_sessions, node=_node_sessions(settings)),
+        Limits(
+            each=settings.relay_sessions,
+            node=_node_sessions(settings),
+            ahead=settings.relay_sessions if database.alone else 0,
+        ),
+        lambda errand: signer.begin(errand.content),
     )
     pruner = Pruner(database, settings.keep_settled_days, settings.keep_messages_days, clock)
     decided_by = outgoing.decided_by(settings, way_out)

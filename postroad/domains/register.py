@@ -209,6 +209,11 @@ def signing(connection: Connection, name: str, now: int) -> tuple[SealedKey, ...
     return tuple(key for key in found if key.domain == found[0].domain)
 
 
+def has_keys(connection: Connection) -> bool:
+    """Whether any domain has a key."""
+    return connection.execute(select(dkim_key.c.domain).limit(1)).first() is not None
+
+
 def unsigned(connection: Connection, now: int) -> list[str]:
     """The domains of accounts and aliases whose mail no key signs; captured mailboxes do not count."""
     own = select(account.c.address).where(~account.c.captured)

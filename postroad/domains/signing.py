@@ -1,12 +1,14 @@
 """Signs what the relay sends, in the form in which it is sent: once for each content, on threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+from postroad.database.commit import Raised, resolve
 from postroad.database.engine import Database
 from postroad.domains import register
 from postroad.mail import dkim
@@ -30,6 +32,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 # Which stored content, and in which of the forms that it may be sent in (`relay.attempt`).
 Form = tuple[int, int, bool]
+# Signatures to make, and who waits for them.
+_Wanted = tuple["asyncio.Future[bytes]", Callable[[], bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Signer:
         self._threads = ThreadPoolExecutor(THREADS, "signer")
         self._keys: dict[str, _Keys] = {}
         self._made: dict[Form, _Made] = {}
+        self._to_make: list[_Wanted] = []
+        self._asked_at, self._somebody = -FRESH_MS, False
 
     async def signed(self, content: Content) -> Content:
         """The same content behind its signatures; as it is when the author's domain has no key.
@@ -66,7 +72,9 @@ class Signer:
         Raises `CannotSign` when a key does not open, and what reading the content does: mail does not go out
         unsigned, or signed by half, because something broke.
         """
-        fields = await self._signatures(content)
+        if not await self._anybody_signs():
+            return content
+        fields = await asyncio.shield(self._signatures(content))
         if not fields:
             return content
 
@@ -77,15 +85,28 @@ class Signer:
 
         return replace(content, size=len(fields) + content.size, chunks=chunks)
 
-    async def _signatures(self, content: Content) -> bytes:
-        """Those made for this form before, or by whoever makes them now."""
+    def begin(self, content: Content) -> None:
+        """It will probably be sent as it is: its signatures may be made meanwhile."""
+        if self._somebody:
+            self._signatures(content)
+
+    async def _anybody_signs(self) -> bool:
+        """Whether any domain has a key; if none has, no message need be looked at."""
+        now = self._clock()
+        if not self._asked_at <= now < self._asked_at + FRESH_MS:
+            self._somebody = await self._database.read(register.has_keys)
+            self._asked_at = now
+        return self._somebody
+
+    def _signatures(self, content: Content) -> asyncio.Task[bytes]:
+        """Those made for this form before, or being made."""
         form, now = (content.content_id, content.longest_line, content.eight_bit), self._clock()
         made = self._made.get(form)
         if made is None or not made.at <= now < made.at + SERVE_MS:
             made = _Made(now, asyncio.create_task(self._sign(content, now)))
             _remember(self._made, form, made)
             made.task.add_done_callback(lambda task: self._forget_failed(form, task))
-        return await asyncio.shield(made.task)
+        return made.task
 
     def _forget_failed(self, form: Form, task: asyncio.Task[bytes]) -> None:
         if task.cancelled() or task.exception():
@@ -104,7 +125,20 @@ class Signer:
         if keys is None:
             keys = await self._keys_for(covered.header_section, now)
         make = partial(dkim.signatures, covered.header_section, covered.body_hash, keys, now // 1000)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, make)
+        return await self._made_soon(make)
+
+    def _made_soon(self, make: Callable[[], bytes]) -> "asyncio.Future[bytes]":
+        """Have it made on a thread, together with all that is to be made now: a thread's trip is for many."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
+        if not self._to_make:
+            loop.call_soon(self._hand_over, loop)
+        self._to_make.append((future, make))
+        return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        some, self._to_make = self._to_make, []
+        self._threads.submit(_make, some, loop)
 
     async def _take(self, covered: dkim.Covered, octets: bytes) -> None:
         if len(octets) <= AT_ONCE:
@@ -129,6 +163,19 @@ class Signer:
             return key.opened(self._sealing)
         except (WrongKeyError, ValueError) as error:
             raise dkim.CannotSign(f"mail from {key.domain} cannot be signed: {error}") from error
+
+
+def _make(some: Sequence[_Wanted], loop: asyncio.AbstractEventLoop) -> None:
+    results = [(future, _made(make)) for future, make in some]
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(resolve, results)
+
+
+def _made(make: Callable[[], bytes]) -> bytes | Raised:
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - who waits for it learns of it
+        return Raised(error)
 
 
 def _author_domain(header_section: bytes) -> str | None:

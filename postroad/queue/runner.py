@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
@@ -41,9 +42,23 @@ class LostLease(Exception):  # noqa: N818 - an event, not an error
     """Another node holds the claim now; the attempt must not go on."""
 
 
+class Turns:
+    """Mail transactions at once with a destination: what was claimed ahead waits here.
+
+    `in_vain`: the last one did not reach it; who still waits is given back, and the gate decides.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self.one = asyncio.Semaphore(at_once)
+        self.in_vain = False
+
+
 @dataclass(slots=True)
 class Runner:
-    """Runs attempts, so many at once as `limits` allow. `attempt` is chosen by `attempt_for(destination)`."""
+    """Runs attempts, so many at once as `limits` allow. `attempt` is chosen by `attempt_for(destination)`.
+
+    `begin` is told of an errand that may have to wait for its turn, to begin what needs no session.
+    """
 
     database: Database
     identifiers: Identifiers
@@ -51,8 +66,10 @@ class Runner:
     hostname: str
     clock: Callable[[], int]
     limits: Limits = field(default_factory=Limits)
+    begin: Callable[[Errand], None] = lambda _: None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _rota: Rota = field(default_factory=Rota)
+    _turns: WeakValueDictionary[str, Turns] = field(default_factory=WeakValueDictionary)
     _running: dict[asyncio.Task[None], store.Claim] = field(default_factory=dict)
     _settling: set[store.Claim] = field(default_factory=set)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -170,13 +187,19 @@ class Runner:
 
     async def _work(self, claimed: store.Claim) -> None:
         """Attempt and settle; what is cut off before that is given back, an outcome once known is recorded."""
+        errand, turns = self._errand(claimed), self._turns_of(claimed.destination)
+        if claimed.octets is not None:
+            self.begin(errand)
         try:
-            if self._stopping:
-                await self._give_back(claimed)
-                return
-            started_at = self.clock()
-            attempted = await self._attempt(claimed)
-            self._rota.answered(claimed.destination, reached=shaping.reached(attempted))
+            async with turns.one:
+                if self._stopping or turns.in_vain:
+                    await self._give_back(claimed)
+                    return
+                started_at = self.clock()
+                attempted = await self._attempt(claimed, errand)
+                reached = shaping.reached(attempted)
+                turns.in_vain = reached is False
+            self._rota.answered(claimed.destination, reached=reached)
         except asyncio.CancelledError:
             await self._give_back(claimed)
             raise
@@ -192,10 +215,15 @@ class Runner:
             await settling
             raise
 
+    def _turns_of(self, destination: str) -> "Turns":
+        return self._turns.get(destination) or self._turns.setdefault(
+            destination, Turns(shaping.usual(destination, self.limits))
+        )
+
     async def _give_back(self, claimed: store.Claim) -> None:
         await self.database.commit(partial(store.release, claimed=claimed, now=self.clock()))
 
-    async def _attempt(self, claimed: store.Claim) -> Attempted:
+    async def _attempt(self, claimed: store.Claim, errand: Errand) -> Attempted:
         """Try it; an attempt that breaks down by a fault of ours delays its recipients.
 
         In doubt, if that was after the mark: nobody can say whether the final dot was sent.
@@ -211,7 +239,7 @@ class Runner:
             marked = host
 
         try:
-            return await self.attempt_for(claimed.destination)(self._errand(claimed), mark)
+            return await self.attempt_for(claimed.destination)(errand, mark)
         except LostLease:
             raise
         except Exception as error:  # noqa: BLE001 - no fault of ours may lose the mail

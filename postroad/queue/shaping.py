@@ -36,13 +36,15 @@ _NOT_AVAILABLE = 421
 class Limits:
     """Mail transactions at once: to `each` next hop by all nodes; by one node to all next hops, and here.
 
-    By one node to a next hop that has not answered yet: `first`, and one more for each answer.
+    By one node to a next hop that has not answered yet: `first`, and one more for each answer. So many may be
+    claimed `ahead` for each next hop, to be ready when a mail transaction ends, by a node that is the only one.
     """
 
     each: int = 20
     node: int = 200
     local: int = 32
     first: int = 2
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,15 @@ def room(gate: Gate, limits: Limits, *, in_flight: int, now: int) -> int:
     """How many mail transactions more this destination may have; one at a time while it has to prove itself."""
     if gate.cap == SUSPENDED or (gate.next_try is not None and now < gate.next_try):
         return 0
-    usual = limits.local if gate.destination == LOCAL else limits.each
-    cap = 1 if gate.failures else usual if gate.cap is None else gate.cap
-    return max(cap - in_flight, 0)
+    if gate.failures or gate.cap is not None:
+        return max((1 if gate.failures else gate.cap or 0) - in_flight, 0)
+    ahead = 0 if gate.destination == LOCAL else limits.ahead
+    return max(usual(gate.destination, limits) + ahead - in_flight, 0)
+
+
+def usual(destination: str, limits: Limits) -> int:
+    """Mail transactions at once with a destination of which nothing is known."""
+    return limits.local if destination == LOCAL else limits.each
 
 
 def ages(gate: Gate, in_flight: int) -> bool:

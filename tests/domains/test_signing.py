@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import closing
 
 import pytest
 
@@ -113,6 +114,35 @@ def test_a_large_unsigned_message_is_not_read_to_its_end(database):
     content = Content(1, 0, 998, False, False, False, chunks)
     asyncio.run(Signer(database, SEALING, lambda: NOW).signed(content))
     assert len(pieces) == 1
+
+
+def test_what_is_begun_is_signed_once(database):
+    """Who asks later gets the signatures that were begun; they are made together."""
+
+    async def sign() -> None:
+        signer = Signer(database, SEALING, lambda: NOW)
+        await signer.signed(Reading(PLAIN, content_id=9).content)  # now it knows that there are keys
+        some = [Reading(PLAIN, content_id=number) for number in range(3)]
+        for reading in some:
+            signer.begin(reading.content)
+        for reading in some:
+            await octets_of(await signer.signed(reading.content))
+            assert reading.times == 2
+
+    asyncio.run(sign())
+
+
+def test_without_any_key_no_message_is_looked_at(tmp_path):
+    """Where no domain has a key, mail is sent as it is and not read before."""
+
+    async def sign() -> None:
+        with closing(Database(tmp_path, floor=0)) as database:
+            signer, reading = Signer(database, SEALING, lambda: NOW), Reading(PLAIN)
+            signer.begin(reading.content)
+            assert await signer.signed(reading.content) is reading.content
+            assert reading.times == 0
+
+    asyncio.run(sign())
 
 
 def test_a_content_is_signed_once(database):

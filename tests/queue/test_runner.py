@@ -602,6 +602,69 @@ def test_who_has_answered_gets_more_at_once(play):
     play(scenario)
 
 
+def test_what_is_claimed_ahead_waits_for_its_turn_and_is_begun(play):
+    """No more mail transactions at once than there may be; what needs no session is begun for all."""
+
+    async def scenario(house):
+        fake, begun = Fake(), []
+        for _ in range(9):
+            await house.accept()
+        limits = Limits(each=2, ahead=3, first=5)
+        async with house.running(fake, limits=limits, begin=lambda errand: begun.append(errand.queue_id)):
+            for _ in range(2):
+                await fake.begun.acquire()
+            await house.turns()
+            assert (house.claimed(), len(begun), len(fake.errands)) == (5, 5, 2)
+            fake.go_on.set()
+            for _ in range(7):
+                await fake.begun.acquire()
+        assert fake.most == 2
+        assert begun == [errand.queue_id for errand in fake.errands]
+
+    play(scenario)
+
+
+def test_what_is_claimed_ahead_is_given_back_when_the_destination_is_not_reached(play):
+    """Those that talk find out; who waits is not tried, and waits behind the gate like all others."""
+
+    async def scenario(house):
+        fake = Fake(Delayed(UNREACHED))
+        queue_ids = [await house.accept() for _ in range(5)]
+        async with house.running(fake, limits=Limits(each=2, ahead=3, first=5)):
+            for _ in range(2):
+                await fake.begun.acquire()
+            await house.turns()
+            assert house.claimed() == 5
+            fake.go_on.set()
+            while house.claimed():
+                await house.turns(1)
+            await house.turns()
+        assert sorted(house.fate(one).attempts for one in queue_ids) == [0, 0, 0, 1, 1]
+
+    play(scenario)
+
+
+def test_what_is_claimed_ahead_is_given_back_at_the_stop(play):
+    """What talks may end; what waits is due for the next start."""
+
+    async def scenario(house):
+        fake = Fake()
+        queue_ids = [await house.accept() for _ in range(5)]
+        async with house.running(fake, limits=Limits(each=2, ahead=3, first=5)) as runner:
+            for _ in range(2):
+                await fake.begun.acquire()
+            await house.turns()
+            stopping = asyncio.create_task(runner.stop(SECONDS))
+            await asyncio.sleep(0)
+            fake.go_on.set()
+            await stopping
+        fates = [house.fate(one) for one in queue_ids]
+        assert sorted((fate.state, fate.attempts) for fate in fates) == [("queued", 0)] * 3 + [("relayed", 1)] * 2
+        assert house.claimed() == 0
+
+    play(scenario)
+
+
 def test_an_unreachable_destination_is_knocked_at_once_a_pause(play):
     """Its mail waits behind the gate untried; the pause over, one knocks, and when it answers all follow."""
 

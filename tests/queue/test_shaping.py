@@ -33,6 +33,23 @@ def test_a_gate_has_room_up_to_its_cap_while_it_is_open(gate, in_flight, room):
     assert shaping.room(gate, Limits(each=20, local=32), in_flight=in_flight, now=NOW) == room
 
 
+AHEAD = {
+    # gate, in flight -> room, with 5 claimed ahead
+    "open": (Gate("hop"), 3, 22),
+    "all that talk, and some ahead": (Gate("hop"), 22, 3),
+    "here": (Gate(LOCAL), 2, 30),
+    "a cap of its own": (Gate("hop", cap=10), 5, 5),
+    "nobody at all": (Gate("hop", cap=0), 0, 0),
+    "probing": (Gate("hop", failures=3, next_try=NOW), 0, 1),
+}
+
+
+@pytest.mark.parametrize(("gate", "in_flight", "room"), AHEAD.values(), ids=AHEAD)
+def test_only_for_a_next_hop_that_is_well_is_mail_claimed_ahead(gate, in_flight, room):
+    """A gate that an order or a failure has narrowed has no more room for it."""
+    assert shaping.room(gate, Limits(each=20, local=32, ahead=5), in_flight=in_flight, now=NOW) == room
+
+
 SHARES = {
     # destination, running on this node, answers -> slots
     "all is free": ("hop", {}, 99, 16),
