@@ -117,7 +117,8 @@ def _tell(line: str) -> None:
 
 
 def _show(rows: list[Row], seconds: float, *, as_json: bool) -> None:
-    about = {"commit": _commit(), "machine": platform.platform(), "seconds": round(seconds)}
+    python = f"{platform.python_version()} at {Path(sys.executable).resolve()}"
+    about = {"commit": _commit(), "machine": platform.platform(), "python": python, "seconds": round(seconds)}
     if as_json:
         text = json.dumps({**about, "figures": [row.plain for row in rows]}, indent=2)
     else:
