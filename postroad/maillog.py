@@ -18,10 +18,7 @@ def _hex(identifier: int) -> str:
 
 def accepted(queue_id: int, account: str, size: int, recipients: int, seconds: float) -> None:
     """A message was taken: responsibility is ours."""
-    metrics.ACCEPTED_MESSAGES.inc()
-    metrics.ACCEPTED_BYTES.inc(size)
-    metrics.ACCEPTED_RECIPIENTS.inc(recipients)
-    metrics.ACCEPT_SECONDS.observe(seconds)
+    metrics.ACCEPTED.add(size, recipients, seconds)
     _log.info("accepted", queue_id=_hex(queue_id), account=account, size=size, recipients=recipients)
 
 
@@ -53,7 +50,7 @@ def attempted(queue_id: int, recipient: str | None, state: str, reply: Reply) ->
     `None` stands for one of Bcc: neither its address is logged, nor the reply's text, which may repeat it.
     """
     event = "delayed" if state == "queued" else state
-    metrics.TRIED_RECIPIENTS.labels(event).inc()
+    metrics.TRIED_RECIPIENTS[event].inc()
     shown = f"{reply.code} {reply.enhanced}" if recipient is None else str(reply)
     _log.info(event, queue_id=_hex(queue_id), recipient=recipient or "(Bcc)", reply=shown)
 
@@ -68,7 +65,7 @@ def secured(queue_id: int, host: str, tls: str | None, assurance: str) -> None:
 
     `assurance` is dane, certificate, encrypted (by a certificate that nobody looked at) or plaintext.
     """
-    metrics.SECURED_MESSAGES.labels(assurance).inc()
+    metrics.SECURED_MESSAGES[assurance].inc()
     _log.info("secured", queue_id=_hex(queue_id), host=host, tls=tls, assurance=assurance)
 
 

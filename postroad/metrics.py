@@ -5,10 +5,14 @@ What can be asked when somebody looks (what waits, the disk) is not counted here
 """
 
 import platform
+import threading
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import accumulate
+from math import inf
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,8 +22,9 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 MEDIA_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 # Seconds. Accepting is one sync: from a fast disk's half millisecond to a slow one's second.
@@ -41,15 +46,50 @@ def _histogram(name: str, help_: str, buckets: tuple[float, ...]) -> Histogram:
     return Histogram(f"postroad_{name}", help_, buckets=buckets, registry=_registry)
 
 
-ACCEPTED_MESSAGES = _counter("accepted_messages", "Messages accepted from authors.")
-ACCEPTED_BYTES = _counter("accepted_bytes", "Octets of the messages accepted.")
-ACCEPTED_RECIPIENTS = _counter("accepted_recipients", "Recipients of the messages accepted.")
-ACCEPT_SECONDS = _histogram("accept_seconds", "From the whole request to the sync, if accepted.", _ACCEPT_BUCKETS)
+class _Accepted:
+    """The counts of what was accepted, added to by one call: each message costs it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._octets = 0
+        self._recipients = 0
+        self._seconds = 0.0
+        self._within = [0] * (len(_ACCEPT_BUCKETS) + 1)
+
+    def add(self, octets: int, recipients: int, seconds: float) -> None:
+        """Count one message."""
+        with self._lock:
+            self._octets += octets
+            self._recipients += recipients
+            self._seconds += seconds
+            self._within[bisect_left(_ACCEPT_BUCKETS, seconds)] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """What was counted so far."""
+        with self._lock:
+            octets, recipients, seconds = self._octets, self._recipients, self._seconds
+            within = list(accumulate(self._within))
+        yield _counted("accepted_messages", "Messages accepted from authors.", within[-1])
+        yield _counted("accepted_bytes", "Octets of the messages accepted.", octets)
+        yield _counted("accepted_recipients", "Recipients of the messages accepted.", recipients)
+        buckets = list(zip(map(floatToGoString, (*_ACCEPT_BUCKETS, inf)), within, strict=True))
+        help_ = "From the whole request to the sync, if accepted."
+        yield HistogramMetricFamily("postroad_accept_seconds", help_, buckets, seconds)
+
+
+def _counted(name: str, help_: str, value: float) -> Metric:
+    return CounterMetricFamily(f"postroad_{name}", help_, value)
+
+
+ACCEPTED = _Accepted()
+_registry.register(ACCEPTED)
 REFUSED_REQUESTS = _counter("refused_requests", "Requests refused, by the kind of refusal.", "answer")
-TRIED_RECIPIENTS = _counter("tried_recipients", "Recipients tried: relayed, delayed or failed.", "outcome")
+_TRIED = _counter("tried_recipients", "Recipients tried: relayed, delayed or failed.", "outcome")
+TRIED_RECIPIENTS = {outcome: _TRIED.labels(outcome) for outcome in ("relayed", "delayed", "failed")}
 ATTEMPT_SECONDS = _histogram("attempt_seconds", "From claim to outcome of one attempt.", _ATTEMPT_BUCKETS)
 REPORTS = _counter("reports", "Reports queued for authors, about failed or delayed recipients.", "about")
-SECURED_MESSAGES = _counter("secured_messages", "Messages that next hops took, by how secured.", "assurance")
+_SECURED = _counter("secured_messages", "Messages that next hops took, by how secured.", "assurance")
+SECURED_MESSAGES = {how: _SECURED.labels(how) for how in ("dane", "certificate", "encrypted", "plaintext")}
 TLS_SESSIONS = _counter("tls_sessions", "Sessions with next hops, and policies looked for.", "policy", "result")
 LOST_LEASES = _counter("lost_leases", "Attempts that took longer than their lease.")
 FAULTS = _counter("faults", "Failures of Postroad itself; the log has each.")
@@ -59,10 +99,6 @@ PRUNED = _counter("pruned", "Rows removed because their time to be kept is over.
 
 for _fault in ("clock", "pause", "descriptors"):
     MACHINE_FAULTS.labels(_fault)
-for _outcome in ("relayed", "delayed", "failed"):
-    TRIED_RECIPIENTS.labels(_outcome)
-for _assurance in ("dane", "certificate", "encrypted", "plaintext"):
-    SECURED_MESSAGES.labels(_assurance)
 for _policy in ("tlsa", "sts", "no-policy-found"):
     TLS_SESSIONS.labels(_policy, "success")
 for _about in ("failed", "delayed"):

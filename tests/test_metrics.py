@@ -5,7 +5,9 @@ import re
 from collections import Counter as Multiset
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from postroad import maillog, metrics, refusals
@@ -48,6 +50,34 @@ def test_each_event_of_the_mail_log_is_counted(event, labels, name, more):
     before = value(f"postroad_{name}", **labels) or 0
     event()
     assert value(f"postroad_{name}", **labels) == before + more
+
+
+AMOUNTS = st.tuples(st.integers(0, 36_700_160), st.integers(1, 500), st.floats(0, 100, allow_subnormal=False))
+
+
+@given(st.lists(AMOUNTS), st.sampled_from(metrics._ACCEPT_BUCKETS))
+def test_what_was_accepted_is_written_as_prometheus_counters_are(messages, bound):
+    """To the octet, those that took exactly as long as a bucket's bound, too."""
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    accepted = metrics._Accepted()
+    ours.register(accepted)
+    counters = [
+        Counter("postroad_accepted_messages", "Messages accepted from authors.", registry=theirs),
+        Counter("postroad_accepted_bytes", "Octets of the messages accepted.", registry=theirs),
+        Counter("postroad_accepted_recipients", "Recipients of the messages accepted.", registry=theirs),
+    ]
+    seconds = Histogram(
+        "postroad_accept_seconds",
+        "From the whole request to the sync, if accepted.",
+        buckets=metrics._ACCEPT_BUCKETS,
+        registry=theirs,
+    )
+    for message in (*messages, (1, 1, bound)):
+        accepted.add(*message)
+        for counter, amount in zip(counters, (1, *message), strict=False):
+            counter.inc(amount)
+        seconds.observe(message[2])
+    assert generate_latest(ours) == generate_latest(theirs)
 
 
 def test_what_was_found_is_shown():

@@ -6,8 +6,9 @@ the pages (hardening.md 0.6). So the first such error latches until a restart ha
 
 import re
 import shutil
-import threading
+import time
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
@@ -20,6 +21,10 @@ SQLITE_FULL = 13
 _DAMAGED = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
 _UNTRUSTWORTHY = _DAMAGED | {SQLITE_IOERR, 14}  # SQLITE_CANTOPEN
 
+# How long a look at the disk is good for, and up to what need: other programs write there, too.
+_LOOK_LASTS = 0.05
+_LARGE = 1 << 20
+
 MEND = "mend the disk and restart, the file is checked at start"
 
 
@@ -27,19 +32,18 @@ class Health:
     """The latch and the floor of free octets of a database on the file system at `folder`.
 
     `None`: on a server, which watches its own disk, and ends itself at the first failed sync.
+    `trusted`: false from the first input/output error on, until a restart. `clock`: seconds, never going back.
     """
 
-    def __init__(self, folder: Path | None, floor: int) -> None:
+    def __init__(self, folder: Path | None, floor: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
         self.floor = floor
-        self._latched = threading.Event()
+        self.trusted = True
         self.cause = ""
         self.tell: Callable[[str], None] = lambda _: None
-
-    @property
-    def trusted(self) -> bool:
-        """False from the first input/output error on, until a restart."""
-        return not self._latched.is_set()
+        self._clock = clock
+        self._look_at = 0.0
+        self._left = 0.0  # of what was free when last looked, less what was promised since
 
     @property
     def goes_on(self) -> bool:
@@ -50,7 +54,7 @@ class Health:
         """Trust this storage no more; `cause` is for the operator, and `tell` is told it once."""
         if self.trusted:
             self.cause = cause
-            self._latched.set()
+            self.trusted = False
             self.tell(cause)
 
     def free(self) -> int | None:
@@ -63,13 +67,25 @@ class Health:
             raise refusals.StorageUnhealthy(f"storage failed: {self.cause}; {MEND}")
 
     def refuse_unless_roomy(self, size: int) -> None:
-        """Raise `StorageUnhealthy` when latched, or when `size` more octets would go below the floor."""
+        """Raise `StorageUnhealthy` when latched, or when `size` more octets would go below the floor.
+
+        For up to 50 ms, what was found free, less what was promised since, is enough to take what needs no more
+        than 1 MiB; nothing is refused without another look.
+        """
         self.refuse_unless_trusted()
+        now = self._clock()
+        if now >= self._look_at or size > _LARGE or self._left - size < self.floor:
+            self._look(now, size)
+        self._left -= size
+
+    def _look(self, now: float, size: int) -> None:
         free = self.free()
         if free is not None and free - size < self.floor:
             raise refusals.StorageUnhealthy(
                 f"{free} octets free in {self.folder}, the floor is {self.floor}; free some space"
             )
+        self._look_at = now + _LOOK_LASTS
+        self._left = inf if free is None else free
 
     def translate(self, error: BaseException) -> BaseException:
         """What a failed statement means: a `StorageUnhealthy` for a bad disk or no room, else itself."""

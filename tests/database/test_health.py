@@ -1,8 +1,12 @@
 """Whether storage is trusted, and whether it has room."""
 
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from postroad import refusals
@@ -76,6 +80,93 @@ def test_mail_is_taken_down_to_the_floor(tmp_path, monkeypatch):
     with pytest.raises(refusals.StorageUnhealthy, match="currently unavailable") as refused:
         health.refuse_unless_roomy(501)
     assert "1500 octets free" in refused.value.why
+
+
+class Disk(Health):
+    """A disk with so many octets free, which counts how often it is looked at, and its clock."""
+
+    def __init__(self, free, floor):
+        super().__init__(Path(), floor, clock=lambda: self.now)
+        self.left, self.now, self.looks = free, 0.0, 0
+
+    def free(self):
+        self.looks += 1
+        return self.left
+
+    def takes(self, size):
+        """Whether there is room; then it is used."""
+        with suppress(refusals.StorageUnhealthy):
+            self.refuse_unless_roomy(size)
+            self.left -= size
+            return True
+        return False
+
+
+MEGA = 1_000_000
+# What happens after a first octet was taken, and how often the disk is looked at for it.
+LOOKS = [
+    ([(0, 4000)] * 250, 0),
+    ([(0.049, 4000)], 0),
+    ([(0.05, 4000)], 1),
+    ([(0.03, 0), (0.03, 0), (0.03, 0), (0.03, 0)], 2),
+    ([(0, 5 * MEGA)], 1),
+    ([(0, 5 * MEGA), (0, 4000)], 1),
+    ([(0, 5 * MEGA), (0, 5 * MEGA)], 2),
+    ([(0, 1 << 20)], 0),
+    ([(0, (1 << 20) + 1)], 1),
+]
+
+
+@pytest.mark.parametrize(("needs", "looks"), LOOKS)
+def test_the_disk_is_looked_at_now_and_then(needs, looks):
+    """Every 50 ms, and for a large need always."""
+    disk = Disk(10**12, 1000)
+    assert disk.takes(1)
+    for later, size in needs:
+        disk.now += later
+        assert disk.takes(size)
+    assert disk.looks == 1 + looks
+
+
+@given(
+    st.integers(0, 20 * MEGA),
+    st.lists(st.tuples(st.floats(0, 0.1), st.one_of(st.integers(0, 9000), st.integers(0, 9 * MEGA)))),
+)
+def test_what_is_taken_is_what_there_is_room_for(free, needs):
+    """Looking now and then decides as looking always would, as long as nobody else writes."""
+    disk = Disk(free, 1000)
+    for later, size in needs:
+        disk.now += later
+        roomy = disk.left - size >= 1000
+        assert disk.takes(size) == roomy
+
+
+def test_what_was_promised_is_not_promised_again():
+    """It counts before it is written, too, until the next look."""
+    disk = Disk(9000, 1000)
+    disk.refuse_unless_roomy(4000)
+    disk.refuse_unless_roomy(4000)
+    assert disk.looks == 1
+    disk.refuse_unless_roomy(1)
+    assert disk.looks == 2
+
+
+def test_others_may_fill_a_disk_for_a_moment():
+    """What other programs took is seen with the next look; space that was made is seen at once."""
+    disk = Disk(1000 + MEGA, 1000)
+    assert disk.takes(4000)
+    disk.left = 1000
+    assert disk.takes(4000)
+    disk.now += 0.05
+    assert not disk.takes(4000)
+    disk.left = 5000
+    assert disk.takes(4000)
+    assert not disk.takes(1)
+
+
+def test_the_disk_of_a_server_is_its_own_care():
+    """Where there is no folder, there is always room."""
+    Health(None, 10**18).refuse_unless_roomy(10**18)
 
 
 def test_no_room_helps_a_bad_disk(tmp_path):
