@@ -6,6 +6,7 @@ statements are carried out there.
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from postroad.database.commit import Rows, resolve
 from postroad.database.health import Health
 from postroad.database.keeper import COMMIT, ROLLBACK, Count, Failed, Found, Insert, Latched, Ready, Statement
 
-# How long rows wait for others to be handed over with them, while others wait for their sync: to hand over costs
-# both processes a wake-up. Who comes alone never waits.
-COMPANY_SECONDS = 0.002
+# So many handovers of rows are under way at most, one being synced and one to follow: what is asked for meanwhile
+# goes together with the next, as each costs both processes a wake-up.
+UNDER_WAY = 2
 # How this process ends when the one that has the file is gone: all it was told and did not pass on is void.
 ORPHANED = 3
 
@@ -38,6 +39,7 @@ class Handing(asyncio.Protocol):
         self._asked: list[Asked] = []
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
+        self._under_way: deque[int] = deque()  # handovers not answered yet, each by its last number
 
     async def begin(self, channel: Channel) -> None:
         """Listen from now on, first to what was taken in and not received."""
@@ -73,12 +75,17 @@ class Handing(asyncio.Protocol):
         return future
 
     def _ask(self, asked: Asked) -> None:
-        """Ask, together with all that is asked in this turn of the loop; in company, with what follows soon."""
-        if not self._asked:
-            self._loop.call_later(COMPANY_SECONDS if len(self._futures) > 1 else 0, self._flush)
+        """Ask, together with all that is asked in this turn of the loop, and what had to wait."""
+        self._loop.call_soon(self._hand_over)
         self._asked.append(asked)
 
-    def _flush(self) -> None:
+    def _hand_over(self) -> None:
+        """Rows when it is their turn; anything else at once, as it is answered at once."""
+        last = self._asked[-1] if self._asked else None
+        if last is None or (isinstance(last, Insert) and len(self._under_way) >= UNDER_WAY):
+            return
+        if isinstance(last, Insert):
+            self._under_way.append(last.number)
         asked, self._asked = self._asked, []
         self._transport.write(packed(asked))
 
@@ -94,6 +101,10 @@ class Handing(asyncio.Protocol):
         if isinstance(told, Latched):
             self._health.latch(told.cause)
             return
+        newest = max(number for number, _ in told)
+        while self._under_way and self._under_way[0] <= newest:
+            self._under_way.popleft()
+        self._hand_over()
         resolve((self._futures.pop(number), result) for number, result in told)
 
 
