@@ -4,27 +4,25 @@ Responsibility passes when `submit` returns: content, the author's copy and the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal, NamedTuple, ParamSpec, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 
 from postroad import maillog, refusals
 from postroad.database import content as contents
-from postroad.database.commit import Rows
+from postroad.database.commit import NO_ROWS, Rows
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers, number_of, text_of
 from postroad.mail import added, intake, message, transmission
-from postroad.mail.address import BadAddress, Mailbox, parse_list, same_mailbox
+from postroad.mail.address import BadAddress, Mailbox, caseless, parse_list
 from postroad.mail.copies import Copies, copies
 from postroad.mail.envelope import BccTransactions, Recipients, envelopes, recipients
 from postroad.mail.message import Message
-from postroad.mail.threads import ancestry, message_id_of
+from postroad.mail.threads import Ancestry, ancestry, message_id_of
 from postroad.mailbox import messages
 from postroad.oauth.accounts import Account
 from postroad.queue import store
@@ -33,6 +31,7 @@ from postroad.uploads import Upload, Uploads, finish
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Octets = bytes | memoryview
 FromPolicy = Literal["rewrite", "refuse"]
 # Given reverse-path and all forward-paths of a message, answers with a function from each of the latter to its
 # destination.
@@ -58,8 +57,7 @@ class Policy:
     max_recipients: int
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """The facts of a body. `stored` are its octets that are chunks of `content_id` already."""
 
     content_id: int
@@ -68,8 +66,7 @@ class Body:
     stored: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A message found fit to be sent: its copies, who receives it, and the facts stored with it.
 
     The copies are without what is stored already.
@@ -89,8 +86,7 @@ class Prepared:
         return self.copies.size + self.body.stored
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What the author is told."""
 
     gmail_id: int
@@ -113,26 +109,32 @@ class Submission:
         """Where messages come in pieces, before they are submitted."""
         return Uploads(self.database, self.identifiers, self.policy.max_size)
 
-    async def submit(self, account: Account, submitted: bytes | bytearray, thread: str, now: int) -> Accepted:
+    async def submit(
+        self, account: Account, submitted: bytes | bytearray, thread: str, now: int, others: int = OTHER_NUMBERS
+    ) -> Accepted:
         """Accept one message of `account`, for a thread as the author names it; "" is none.
 
-        Raises a `Refusal`, and then nothing has been stored; its message is judged before its thread.
+        Raises a `Refusal`, and then nothing has been stored; its message is judged before its thread. `others`
+        is how often it may be given another number.
         """
         began = perf_counter()
         self.database.health.refuse_unless_roomy(2 * len(submitted))
+        given = account.addresses, submitted, self.policy, self.identifiers.next(now), now
+        prepared = await unless_small(len(submitted), prepare, *given)
+        pieces = (prepared.copies.header_section, prepared.copies.rest)
+        accepted, rows = await self._rows(account, prepared, pieces, thread_number(thread), now)
+        try:
+            await self.database.insert(rows)
+        except IntegrityError:  # another node took the same number in the same millisecond
+            if not others:
+                raise
+            return await self.submit(account, submitted, thread, now, others - 1)
+        self._tell(account, prepared, began)
+        return accepted
 
-        async def attempt(gmail_id: int) -> Accepted:
-            parse = partial(prepare, account.addresses, submitted, self.policy, gmail_id, now)
-            prepared = await unless_small(len(submitted), parse)
-            accepted, rows = await self._rows(account, prepared, thread_number(thread), now)
-            pieces = (prepared.copies.header_section, prepared.copies.rest)
-            await self.database.insert({**_content(account, prepared, pieces), **rows})
-            self._tell(account, prepared, began)
-            return accepted
-
-        return await self._numbered(attempt, now)
-
-    async def submit_upload(self, account: Account, one: Upload, now: int) -> Accepted:
+    async def submit_upload(
+        self, account: Account, one: Upload, now: int, others: int = OTHER_NUMBERS
+    ) -> Accepted:
         """Accept a message of `account` that has come whole: what is stored of it becomes its content.
 
         Raises a `Refusal`, and then the upload is as it was; `MovedError` when it is not that any more.
@@ -140,25 +142,19 @@ class Submission:
         began = perf_counter()
         if not one.received:
             raise refusals.RawMissing
-
-        async def attempt(gmail_id: int) -> Accepted:
-            parse = partial(prepare_upload, account.addresses, one, self.policy, gmail_id, now)
-            prepared = await unless_small(len(one.intake.head), parse)
-            accepted, rows = await self._rows(account, prepared, one.thread_id, now)
-            first = prepared.copies.header_section + prepared.copies.rest
-            final = replace(one, gmail_id=accepted.gmail_id, thread_id=accepted.thread_id, labels=accepted.labels)
-            unit = partial(finish, complete=one, final=final, first=first)
-            await self.database.commit(unit, {**_content(account, prepared, ()), **rows})
-            self._tell(account, prepared, began)
-            return accepted
-
-        return await self._numbered(attempt, now)
-
-    async def _numbered(self, attempt: Callable[[int], Awaitable[Accepted]], now: int) -> Accepted:
-        for _ in range(OTHER_NUMBERS):
-            with suppress(IntegrityError):  # another node took the same number in the same millisecond
-                return await attempt(self.identifiers.next(now))
-        return await attempt(self.identifiers.next(now))
+        given = account.addresses, one, self.policy, self.identifiers.next(now), now
+        prepared = await unless_small(len(one.intake.head), prepare_upload, *given)
+        accepted, rows = await self._rows(account, prepared, (), one.thread_id, now)
+        first = prepared.copies.header_section + prepared.copies.rest
+        final = replace(one, gmail_id=accepted.gmail_id, thread_id=accepted.thread_id, labels=accepted.labels)
+        try:
+            await self.database.commit(partial(finish, complete=one, final=final, first=first), rows)
+        except IntegrityError:  # as above
+            if not others:
+                raise
+            return await self.submit_upload(account, one, now, others - 1)
+        self._tell(account, prepared, began)
+        return accepted
 
     def _tell(self, account: Account, prepared: Prepared, began: float) -> None:
         seconds = perf_counter() - began
@@ -166,36 +162,32 @@ class Submission:
         self.wake()
 
     async def _rows(
-        self, account: Account, prepared: Prepared, thread_id: int | None, now: int
+        self, account: Account, prepared: Prepared, pieces: Sequence[Octets], thread_id: int | None, now: int
     ) -> tuple[Accepted, Rows]:
-        """Everything one acceptance inserts beside the content."""
-        thread_id = await self._thread(account, prepared, thread_id)
+        """Everything one acceptance inserts; of the content these `pieces`."""
+        if thread_id is not None:
+            await self._refuse_unless_there(account, thread_id)
+        elif answers := ancestry(prepared.copies.header_section):
+            thread_id = await self._thread_answered(account, answers)
         others, to_oneself = without(prepared.recipients, account.addresses)
         labels = messages.SENT_TO_ONESELF if to_oneself else messages.SENT
         accepted = Accepted(prepared.gmail_id, thread_id or prepared.gmail_id, labels)
-        found = envelopes(account.address, others, self.policy.bcc_transactions)
-        rows = messages.rows(_authors_copy(account, prepared, accepted, now))
-        if found:
-            forward_paths = [path for one in found for path in one.forward_paths]
-            destination_of = await self.route(account.address, forward_paths)
+        queued: Rows = NO_ROWS
+        if found := envelopes(account.address, others, self.policy.bcc_transactions):
+            destination_of = await self.route(account.address, [*others.visible, *others.blind])
             numbers = (prepared.gmail_id, account.account_id, prepared.body.content_id)
-            rows = {**rows, **store.put(*numbers, found, destination_of, now)}
-        return accepted, rows
+            queued = store.put(*numbers, found, destination_of, now)
+        kept = messages.rows(_authors_copy(account, prepared, accepted, now))
+        return accepted, {**_content(account, prepared, pieces), **kept, **queued}
 
-    async def _thread(self, account: Account, prepared: Prepared, asked: int | None) -> int | None:
-        """The thread asked for, or the one of the message that this one answers; `None` for a new one.
+    async def _refuse_unless_there(self, account: Account, thread_id: int) -> None:
+        owner = account.account_id
+        if not await self.database.read(lambda connection: messages.thread_exists(connection, owner, thread_id)):
+            raise refusals.NotFound(f"{account.address} has no thread {text_of(thread_id)}")
 
-        Raises `NotFound` for one that was asked for and is not there.
-        """
-        owner, read = account.account_id, self.database.read
-        if asked is not None:
-            if not await read(lambda connection: messages.thread_exists(connection, owner, asked)):
-                raise refusals.NotFound(f"{account.address} has no thread {text_of(asked)}")
-            return asked
-        answers = ancestry(prepared.copies.header_section)
-        if answers is None:
-            return None
-        return await read(lambda connection: messages.thread_answered(connection, owner, answers))
+    async def _thread_answered(self, account: Account, answers: Ancestry) -> int | None:
+        owner = account.account_id
+        return await self.database.read(lambda connection: messages.thread_answered(connection, owner, answers))
 
 
 def thread_number(thread: str) -> int | None:
@@ -224,7 +216,7 @@ def prepare(own: Sequence[str], submitted: bytes | bytearray, policy: Policy, gm
     body = Body(
         content_id=gmail_id,
         longest_line=transmission.longest_line(parsed.content, at_least=transmission.LINE_LIMIT),
-        eight_bit=transmission.is_eight_bit(memoryview(parsed.content)[parsed.header_size :]),
+        eight_bit=transmission.is_eight_bit(parsed.content, parsed.header_size),
     )
     return _prepared(own, parsed, body, policy, gmail_id, now)
 
@@ -241,14 +233,8 @@ def _prepared(
 ) -> Prepared:
     found = recipients(parsed, limit=policy.max_recipients)
     queue_id = text_of(gmail_id)
-    lines = added.lines(
-        parsed,
-        author=own[0],
-        hostname=policy.hostname,
-        queue_id=queue_id,
-        now=datetime.fromtimestamp(now // 1000, UTC),
-    )
-    kept = message_id_of(parsed.text("Message-ID"))
+    lines = added.lines(parsed, author=own[0], hostname=policy.hostname, queue_id=queue_id, now=now)
+    kept = message_id_of(parsed.text(b"message-id"))
     message_id = kept or f"<{queue_id}@{policy.hostname}>"
     own_id = None if kept else f"Message-ID: {message_id}\r\n".encode()
     made = copies(parsed, lines, author_line(parsed, own, policy.from_policy), own_id)
@@ -267,7 +253,7 @@ def _prepared(
 
 def tls_optional(parsed: Message) -> bool:
     """Whether the author would rather have it go in clear than wait: `TLS-Required: No` (RFC 8689 section 3)."""
-    return [field.text.lower() for field in parsed.all("TLS-Required")] == ["no"]
+    return [field.text.lower() for field in parsed.all(b"tls-required")] == ["no"]
 
 
 def author_line(parsed: Message, own: Sequence[str], policy: FromPolicy) -> bytes | None:
@@ -277,21 +263,17 @@ def author_line(parsed: Message, own: Sequence[str], policy: FromPolicy) -> byte
 
     Raises `InvalidHeader` for one that cannot be read, names several people, or is another's under `refuse`.
     """
-    field = parsed.first("From")
+    field = parsed.first.get(b"from")
     if field is None:
         return None
-    if field.text.lower() in ("", "me"):
+    if field.body.strip(b" \t\r\n").lower() in (b"", b"me"):
         return f"From: {own[0]}\r\n".encode()
     people = _people(field.body)
-    if all(_is_one_of(person.address, own) for person in people):
+    if {caseless(person.address) for person in people} <= {caseless(address) for address in own}:
         return None
     if len(people) > 1 or policy == "refuse":
         raise refusals.InvalidHeader(f"From is not {' or '.join(own)}", name="From")
     return _rewritten(people[0], own[0])
-
-
-def _is_one_of(address: str, own: Sequence[str]) -> bool:
-    return any(same_mailbox(address, one) for one in own)
 
 
 def _people(body: bytes) -> tuple[Mailbox, ...]:
@@ -313,13 +295,15 @@ def _rewritten(person: Mailbox, author: str) -> bytes:
 
 def without(found: Recipients, own: Sequence[str]) -> tuple[Recipients, bool]:
     """The recipients other than the author's `own` addresses, and whether one of those was among them."""
-    visible = tuple(path for path in found.visible if not _is_one_of(path, own))
-    blind = tuple(path for path in found.blind if not _is_one_of(path, own))
-    others = Recipients(visible, blind)
-    return others, len(others) < len(found)
+    mine = {caseless(address) for address in own}
+    if mine.isdisjoint([caseless(path) for path in (*found.visible, *found.blind)]):
+        return found, False
+    visible = tuple(path for path in found.visible if caseless(path) not in mine)
+    blind = tuple(path for path in found.blind if caseless(path) not in mine)
+    return Recipients(visible, blind), True
 
 
-def _content(account: Account, prepared: Prepared, pieces: Iterable[bytes | memoryview]) -> Rows:
+def _content(account: Account, prepared: Prepared, pieces: Sequence[Octets]) -> Rows:
     facts: dict[str, object] = {
         "size": prepared.size,
         "header_size": len(prepared.copies.header_section),

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
@@ -743,7 +744,7 @@ def test_an_author_beyond_ascii_makes_a_header_beyond_ascii():
 def test_the_message_id_known_is_the_one_delivered(lines, message_id):
     """What is kept as a message's Message-ID is the one that its recipients see: the author's if it is valid."""
     found = judge(to_bob(*lines))
-    assert found.message_id == message_id == parse(delivered(found)).text("Message-ID").removesuffix(" (mine)")
+    assert found.message_id == message_id == parse(delivered(found)).text(b"message-id").removesuffix(" (mine)")
 
 
 def test_a_message_has_a_largest_size():
@@ -1291,3 +1292,34 @@ def test_sender_and_recipients_decide_on_destinations(tmp_path):
         )
     assert asked == [(AUTHOR, [BOB, "c@c.example"])]
     assert sorted(found) == [f"{AUTHOR} to {BOB}", f"{AUTHOR} to c@c.example"]
+
+
+class Numbers(Identifiers):
+    """Identifiers that are known beforehand."""
+
+    def __init__(self, *numbers):
+        self.numbers = iter(numbers)
+
+    def next(self, now):
+        return next(self.numbers)
+
+
+def test_a_number_that_another_node_took_is_not_taken_again(tmp_path):
+    """A message whose number is taken gets another, twice; then it is not accepted."""
+
+    async def route(reverse_path, forward_paths):
+        return lambda path: "d.example"
+
+    def submit(*numbers):
+        submission = Submission(database, Numbers(*numbers), POLICY, route, lambda: None)
+        return asyncio.run(submission.submit(alice, to_bob("Subject: x"), "", NOW)).gmail_id
+
+    with closing(Database(tmp_path, floor=0)) as database:
+        alice = database.submit(
+            lambda connection: accounts.add(connection, AUTHOR, administrator=False, now=NOW)
+        ).result()
+        assert submit(7) == 7
+        assert submit(7, 8) == 8
+        assert submit(7, 8, 9) == 9
+        with pytest.raises(IntegrityError):
+            submit(7, 8, 9, 10)

@@ -3,7 +3,7 @@
 A body of 36 MB bound as one value costs three times its size; in rows it costs one row (dependencies.md 6).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -13,19 +13,28 @@ from postroad.database.schema import content, content_chunk
 CHUNK = 256 * 1024
 
 
-def rows(content_id: int, account_id: int, pieces: Iterable[memoryview | bytes], facts: dict[str, object]) -> Rows:
+def rows(
+    content_id: int, account_id: int, pieces: Iterable[memoryview | bytes], facts: Mapping[str, object]
+) -> Rows:
     """The rows of a new content made of `pieces`; `facts` are the other columns of `content`."""
-    common = {"content_id": content_id, "account_id": account_id}
     return {
-        content: [common | facts],
+        content: [{"content_id": content_id, "account_id": account_id, **facts}],
         content_chunk: [
-            common | {"ordinal": ordinal, "octets": octets} for ordinal, octets in enumerate(_chunks(pieces))
+            {"content_id": content_id, "account_id": account_id, "ordinal": ordinal, "octets": octets}
+            for ordinal, octets in enumerate(_chunks(tuple(pieces)))
         ],
     }
 
 
-def _chunks(pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes]:
+def _chunks(pieces: Sequence[memoryview | bytes]) -> Iterable[memoryview | bytes]:
     """Cut the pieces into chunks; the short ones (header section, small body) become one."""
+    if sum(map(len, pieces)) > CHUNK:
+        return _cut(pieces)
+    whole = b"".join(pieces)
+    return [whole] if whole else []
+
+
+def _cut(pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes]:
     small = bytearray()
     for piece in pieces:
         view = memoryview(piece)

@@ -5,7 +5,7 @@ Must not know envelopes, accounts or DNS, nor repeat an address in an error: it 
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import idna
 
@@ -51,13 +51,13 @@ _FIELD_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PLAIN_LABEL = r"(?![Xx][Nn]--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN_ATEXT = _ASCII_ATEXT.replace("?", "")  # no "?", so no encoded-word
 # The short way for what nearly every field holds. It matches less than the grammar, never more:
-# RFC 5322 section 3.4: mailbox = name-addr / addr-spec, up to and without the "," or ";" that follows.
+# RFC 5322 section 3.4: mailbox = name-addr / addr-spec, with a "," that follows, without a ";".
 _PLAIN_MAILBOX = re.compile(
-    rf'(?:("[ !#-\[\]-~]*+"|[{_ASCII_ATEXT}][{_ASCII_ATEXT}.]*+(?: [{_ASCII_ATEXT}.]++)*)?[ \t]*+(<))?'
+    rf'[ \t]*+(?:("[ !#-\[\]-~]*+"|[{_ASCII_ATEXT}][{_ASCII_ATEXT}.]*+(?: [{_ASCII_ATEXT}.]++)*)?[ \t]*+(<))?'
     rf"(?=[^@]{{1,{_LOCAL_PART_OCTETS}}}@)([{_PLAIN_ATEXT}]++(?:\.[{_PLAIN_ATEXT}]++)*)@"
     rf"(?=[A-Za-z0-9.-]{{1,{_ADDRESS_OCTETS - _LOCAL_PART_OCTETS - 1}}}(?![A-Za-z0-9.-]))"
     rf"((?:{_PLAIN_LABEL}\.)+(?=[A-Za-z]){_PLAIN_LABEL})"
-    r"(?(2)>)[ \t]*+(?=[,;]|\Z)",
+    r"(?(2)>)[ \t]*+(?:,|(?=;)|\Z)",
 )
 
 # What is wrong when one of these stands where no grammar rule wants it; "" is the end of the field.
@@ -80,8 +80,7 @@ class BadAddress(ValueError):  # noqa: N818 - the text is no address; nothing we
     """The text is not what it was read as; `str()` says why in one clause and never repeats the text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """One mailbox of an address list (RFC 5322 section 3.4).
 
     `display_name` is the phrase as written: quotes and encoded words kept, comments dropped, white space
@@ -113,6 +112,8 @@ def parse_list(value: bytes) -> tuple[Mailbox, ...]:
     group. `value` is UTF-8 without the CRLF that ends the field, comments at most 50 deep; time is linear in its
     length. Raises BadAddress when any part of it is wrong: a list is read whole or not at all.
     """
+    if plain := _PLAIN_MAILBOX.fullmatch(value.decode("ascii", "replace")):
+        return (_plain_mailbox(plain),)
     return tuple(_FieldBody(_unfold(value)).mailboxes())
 
 
@@ -126,13 +127,18 @@ def local_part_of(address: str) -> str:
     return address.rpartition("@")[0]
 
 
-def same_mailbox(a: str, b: str) -> bool:
-    """Tell whether two canonical addresses name one account, the case of ASCII letters aside in both parts.
+def caseless(address: str) -> bytes:
+    """Return a canonical address with ASCII letters in one case, in both parts: equal for two of one account.
 
     Only for an account's own address: elsewhere local parts differ by case (RFC 5321 section 2.4). Other scripts
     are not folded: U+212A KELVIN SIGN folds to "k", so an account could pass for its neighbour.
     """
-    return a.encode().lower() == b.encode().lower()
+    return address.encode().lower()
+
+
+def _plain_mailbox(match: re.Match[str]) -> Mailbox:
+    display_name, _, local_part, domain = match.groups("")
+    return Mailbox(display_name, f"{local_part}@{domain.lower()}")
 
 
 def _canonical(local_part: str, domain: str) -> str:
@@ -231,8 +237,13 @@ class _FieldBody:
         """Read address-list = (address *("," address)) / obs-addr-list, where elements may be empty."""
         found: list[Mailbox] = []
         in_group = False
-        while mark := self.after_cfws():
-            if mark == ",":
+        while True:
+            if plain := _PLAIN_MAILBOX.match(self.text, self.place):
+                self.place = plain.end()
+                found.append(_plain_mailbox(plain))
+            elif not (mark := self.after_cfws()):
+                break
+            elif mark == ",":
                 self.place += 1
             elif mark == ";" and in_group:
                 in_group = False
@@ -251,10 +262,6 @@ class _FieldBody:
 
     def mailbox(self) -> Mailbox | None:
         """Read mailbox = name-addr / addr-spec, or of a group its display-name ":" alone, which is None."""
-        if plain := _PLAIN_MAILBOX.match(self.text, self.place):
-            self.place = plain.end()
-            display_name, _, local_part, domain = plain.groups("")
-            return Mailbox(display_name, f"{local_part}@{domain.lower()}")
         words = self.words()
         mark = self.mark()
         if mark == "@":

@@ -6,12 +6,14 @@ insert for the author's copy. DESIGN.md section 3 lists all that may change; not
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from postroad.mail.message import Message
 
 # What only the author may see (RFC 5322 section 3.6.3), and what only a receiving system may write
 # (RFC 5321 section 4.4, RFC 8601 section 5).
 _NEVER_DELIVERED = {b"bcc", b"resent-bcc", b"return-path", b"authentication-results"}
+_MAY_CHANGE = _NEVER_DELIVERED | {b"from", b"message-id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,7 @@ class Insertion:
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Copies:
+class Copies(NamedTuple):
     """The delivered content in two pieces, and what the author's copy has beyond it.
 
     `header_section` ends with the last field's CRLF; `rest` begins with the empty line, or is empty.
@@ -41,26 +42,23 @@ class Copies:
     @property
     def authors_size(self) -> int:
         """Octets of the author's copy."""
-        return self.size + sum(len(insertion.octets) for insertion in self.insertions)
+        return self.size + sum([len(insertion.octets) for insertion in self.insertions])
 
 
-def copies(
-    message: Message, added: Sequence[bytes], author: bytes | None, message_id: bytes | None = None
-) -> Copies:
+def copies(message: Message, added: bytes, author: bytes | None, message_id: bytes | None = None) -> Copies:
     """Make the copies: `added` lines go on top; `author` and `message_id`, when given, take a field's place.
 
-    Each added line ends with CRLF.
+    Each line ends with CRLF.
     """
-    replaced = {b"from": author, b"message-id": message_id}
-    delivered = bytearray(b"".join(added))
+    delivered = bytearray(added)
     insertions: list[Insertion] = []
     kept = 0  # up to here all is copied, or left out
-    for field in message.fields:
+    for field in [field for field in message.fields if field.key in _MAY_CHANGE]:
         if field.key in _NEVER_DELIVERED:
             delivered += message.content[kept : field.start]
             insertions.append(Insertion(len(delivered), bytes(message.content[field.start : field.end])))
             kept = field.end
-        elif instead := replaced.get(field.key):
+        elif instead := author if field.key == b"from" else message_id:
             delivered += message.content[kept : field.start] + instead
             kept = field.end
     delivered += message.content[kept : message.header_size]

@@ -1,7 +1,6 @@
 """Envelopes: who is answered, who receives, and which recipients may share one mail transaction."""
 
 from dataclasses import dataclass
-from itertools import chain
 from typing import Literal
 
 from postroad import refusals
@@ -42,20 +41,23 @@ def recipients(message: Message, *, limit: int) -> Recipients:
 
     Raises `InvalidHeader` for a list that cannot be read, `RecipientMissing` and `TooManyRecipients`.
     """
-    visible = dict.fromkeys(chain(_addresses(message, "To"), _addresses(message, "Cc")))
-    blind = dict.fromkeys(address for address in _addresses(message, "Bcc") if address not in visible)
-    found = Recipients(tuple(visible), tuple(blind))
-    if not found:
+    visible = dict.fromkeys(_addresses(message, b"to") + _addresses(message, b"cc"))
+    blind = dict.fromkeys([address for address in _addresses(message, b"bcc") if address not in visible])
+    count = len(visible) + len(blind)
+    if not count:
         raise refusals.RecipientMissing("To, Cc and Bcc name no address")
-    if len(found) > limit:
-        raise refusals.TooManyRecipients(count=len(found), limit=limit)
-    return found
+    if count > limit:
+        raise refusals.TooManyRecipients(count=count, limit=limit)
+    return Recipients(tuple(visible), tuple(blind))
 
 
-def _addresses(message: Message, name: str) -> list[str]:
+def _addresses(message: Message, key: bytes) -> list[str]:
+    if key not in message.first:
+        return []
     try:
-        return [mailbox.address for field in message.all(name) for mailbox in parse_list(field.body)]
+        return [mailbox.address for field in message.all(key) for mailbox in parse_list(field.body)]
     except BadAddress as bad:
+        name = key.decode().capitalize()
         raise refusals.InvalidHeader(f"{name}: {bad}", name=name) from bad
 
 
@@ -64,7 +66,8 @@ def envelopes(reverse_path: str, found: Recipients, bcc: BccTransactions) -> tup
 
     A server that sees two recipients in one mail transaction knows of both (hardening.md 2D, point 6).
     """
+    visible = (Envelope(reverse_path, found.visible),) if found.visible else ()
+    if not found.blind:
+        return visible
     groups = [found.blind] if bcc == "grouped" else [(address,) for address in found.blind]
-    visible = Envelope(reverse_path, found.visible)
-    blind = (Envelope(reverse_path, paths, blind=True) for paths in groups)
-    return tuple(envelope for envelope in (visible, *blind) if envelope.forward_paths)
+    return (*visible, *[Envelope(reverse_path, paths, blind=True) for paths in groups])

@@ -5,9 +5,8 @@ cannot read into the body (hardening.md 0.3); a customer's message must not depe
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from postroad import refusals
@@ -21,9 +20,10 @@ MAX_RECEIVED = 50
 
 # RFC 5322 section 2.2: field-name is printable US-ASCII except colon. Section 2.2.3: a field goes on over
 # lines that begin with white space. No white space before the colon: obs-optional (section 4.5.8) is how a
-# Bcc escapes other readers.
-_FIELD = re.compile(rb"([!-9;-~]+):([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Bcc escapes other readers. There is no CR or LF but in CRLF: one of both to look for is enough.
+_FIELD = re.compile(rb"^([!-9;-~]++):([^\r]*+(?:\r\n[ \t][^\r]*+)*)\r\n", re.MULTILINE)
+_MARKS = len(b":\r\n")
+_CONTROLS = bytes(set(range(32)) - set(b"\t\r\n"))
 _SLICE = 1 << 20
 
 # RFC 5322 section 3.6: at most one each. To, Cc and Bcc are unlike them: several are read as one.
@@ -54,30 +54,26 @@ class Field(NamedTuple):
         return self.body.replace(b"\r\n", b"").strip(b" \t").decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A checked message: `content` with CRLF line ends, its `fields`, and where the empty line stands.
 
-    `named` holds the fields by their keys.
+    `first` holds the first field of each name, by its key.
     """
 
     content: bytes | bytearray
     fields: tuple[Field, ...]
-    named: Mapping[bytes, Sequence[Field]]
+    first: Mapping[bytes, Field]
     header_size: int
 
-    def all(self, name: str) -> Sequence[Field]:
-        """Every field of that name, in order."""
-        return self.named.get(name.lower().encode(), ())
+    def all(self, key: bytes) -> Sequence[Field]:
+        """Every field of that key, in order."""
+        if key not in self.first:
+            return ()
+        return [field for field in self.fields if field.key == key]
 
-    def first(self, name: str) -> Field | None:
-        """The first field of that name."""
-        found = self.all(name)
-        return found[0] if found else None
-
-    def text(self, name: str) -> str:
+    def text(self, key: bytes) -> str:
         """The first such field's body, unfolded; "" when there is none."""
-        field = self.first(name)
+        field = self.first.get(key)
         return field.text if field else ""
 
 
@@ -90,47 +86,51 @@ def parse(submitted: bytes | bytearray) -> Message:
     content = with_crlf(submitted)
     section = _header_section(content)
     fields = fields_of(section)
-    named: dict[bytes, list[Field]] = defaultdict(list)
-    for field in fields:
-        named[field.key].append(field)
-    _refuse_excess(fields, named)
-    _refuse_repeats(named)
-    return Message(content, fields, named, len(section))
+    first = {field.key: field for field in reversed(fields)}
+    _refuse_excess(fields, first)
+    if len(first) < len(fields):
+        _refuse_repeats(fields)
+    return Message(content, fields, first, len(section))
 
 
 def with_crlf(submitted: bytes | bytearray) -> bytes | bytearray:
     """The same lines, each ended by CRLF; a bare CR or a NUL is refused, for servers disagree on them."""
     if b"\0" in submitted:
         raise refusals.InvalidMessage(problem="it holds a NUL octet")
-    pairs = submitted.count(b"\r\n")
-    if submitted.count(b"\r") != pairs:
-        raise refusals.InvalidMessage(problem="it holds a carriage return without a line feed")
-    if submitted.count(b"\n") == pairs:
+    bare = False
+    for lines in _slices(submitted):
+        unpaired = lines.replace(b"\r\n", b"")  # with both searches, faster than to count what is there
+        if b"\r" in unpaired:
+            raise refusals.InvalidMessage(problem="it holds a carriage return without a line feed")
+        bare = bare or b"\n" in unpaired
+    if not bare:
         return submitted
-    return _crlf_slices(submitted)
-
-
-def _crlf_slices(submitted: bytes | bytearray) -> bytearray:
-    """Convert slice by slice, so that a message of the largest size is in memory twice, not three times."""
     converted = bytearray()
-    start = 0
-    while start < len(submitted):
-        end = submitted.find(b"\n", start + _SLICE) + 1 or len(submitted)
-        converted += submitted[start:end].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        start = end
+    for lines in _slices(submitted):
+        converted += lines.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     return converted
 
 
+def _slices(submitted: bytes | bytearray) -> Iterator[bytes | bytearray]:
+    """Whole lines, so that no CRLF is parted, and few, so that a message is in memory twice, not three times."""
+    start = 0
+    while start < len(submitted):
+        end = submitted.find(b"\n", start + _SLICE) + 1 or len(submitted)
+        yield submitted[start:end]
+        start = end
+
+
 def fields_of(section: bytes) -> tuple[Field, ...]:
-    """The fields of a header section. Raises `InvalidMessage` at the first line that belongs to none."""
+    """The fields of a header section whose lines end with CRLF.
+
+    Raises `InvalidMessage` at the first line that belongs to none.
+    """
     fields: list[Field] = []
     at = 0
-    while at < len(section):
-        match = _FIELD.match(section, at)
-        if match is None:
-            raise refusals.InvalidMessage(problem=_what_is_wrong(section, at))
-        name, body = match.groups()
-        fields.append(Field(name.lower(), name, body, at, at := match.end()))
+    for name, body in _FIELD.findall(section):
+        fields.append(Field(name.lower(), name, body, at, at := at + len(name) + len(body) + _MARKS))
+    if at < len(section):  # something was passed over
+        raise refusals.InvalidMessage(problem=_what_is_wrong(section))
     return tuple(fields)
 
 
@@ -144,7 +144,7 @@ def _header_section(content: bytes | bytearray) -> bytes:
     section = bytes(content[:end])
     if not section.endswith(b"\r\n"):
         raise refusals.InvalidMessage(problem="its last header line has no line end")
-    if _CONTROL.search(section):
+    if len(section.translate(None, _CONTROLS)) < len(section):
         raise refusals.InvalidMessage(problem="its header section holds a control character")
     if not _is_utf8(section):
         raise refusals.InvalidMessage(problem="its header section is neither US-ASCII nor UTF-8")
@@ -159,7 +159,10 @@ def _is_utf8(octets: bytes) -> bool:
     return True
 
 
-def _what_is_wrong(section: bytes, at: int) -> str:
+def _what_is_wrong(section: bytes) -> str:
+    at = 0
+    while match := _FIELD.match(section, at):
+        at = match.end()
     line = section[at : section.find(b"\r\n", at)]
     if not line:
         return "it begins with an empty line"
@@ -169,16 +172,17 @@ def _what_is_wrong(section: bytes, at: int) -> str:
     return f"header line {number} is not of the form 'name: value'"
 
 
-def _refuse_excess(fields: tuple[Field, ...], named: Mapping[bytes, Sequence[Field]]) -> None:
+def _refuse_excess(fields: Sequence[Field], keys: Iterable[bytes]) -> None:
     if len(fields) > MAX_FIELDS:
         raise refusals.InvalidMessage(problem=f"it has {len(fields)} header fields, the limit is {MAX_FIELDS}")
-    if max(map(len, named), default=0) > MAX_FIELD_NAME:
+    if max(map(len, keys), default=0) > MAX_FIELD_NAME:
         raise refusals.InvalidMessage(problem=f"a header field's name is over {MAX_FIELD_NAME} octets")
-    if len(named.get(b"received", ())) > MAX_RECEIVED:
+
+
+def _refuse_repeats(fields: Sequence[Field]) -> None:
+    counts = Counter(field.key for field in fields)
+    if counts[b"received"] > MAX_RECEIVED:
         raise refusals.InvalidMessage(problem=f"it has over {MAX_RECEIVED} Received fields: a mail loop")
-
-
-def _refuse_repeats(named: Mapping[bytes, Sequence[Field]]) -> None:
     for key, name in _AT_MOST_ONE.items():
-        if len(named.get(key, ())) > 1:
+        if counts[key] > 1:
             raise refusals.InvalidHeader(f"{name} stands twice", name=name)

@@ -15,14 +15,15 @@ MAX_ANCESTORS = 20
 # Characters of a base subject: what follows is not compared.
 MAX_SUBJECT = 1000
 
+# No group below is possessive: such a one keeps part of what it gives up (CPython issue 106052, mended in 3.11.5).
 # RFC 5322 section 3.6.4: msg-id = [CFWS] "<" id-left "@" id-right ">" [CFWS], no white space inside
 _MSG_ID = re.compile(r"<[^<>@\s]++@[^<>@\s]++>")
-_ONE_MSG_ID = re.compile(rf"(?:\s++|\([^()\\]*+\))*+({_MSG_ID.pattern})(?:\s++|\([^()\\]*+\))*+")
+_ONE_MSG_ID = re.compile(rf"(?:\s++|\([^()\\]*+\))*({_MSG_ID.pattern})(?:\s++|\([^()\\]*+\))*")
 _FIELD = re.compile(
-    rb"^(in-reply-to|references|subject):([^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*+)\r\n", re.IGNORECASE | re.MULTILINE
+    rb"^(in-reply-to|references|subject):([^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*)\r\n", re.IGNORECASE | re.MULTILINE
 )
 # RFC 5256 section 5: subj-refwd = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"; subj-trailer = "(fwd)" / WSP
-_LEADERS = re.compile(r"(?:(?:re|fwd?) ?(?:\[[^\[\]]*+\] ?)?: ?)*+")
+_LEADERS = re.compile(r"(?:(?:re|fwd?) ?(?:\[[^\[\]]*+\] ?)?: ?)*")
 _TRAILERS = re.compile(r"(?: ?\(fwd\))+$")
 
 

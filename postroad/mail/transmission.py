@@ -78,9 +78,9 @@ def longest_line(content: bytes | bytearray, at_least: int = 0) -> int:
     return _longest(content, 0, len(content), at_least)
 
 
-def is_eight_bit(content: bytes | bytearray | memoryview) -> bool:
-    """Whether there is an octet over 127."""
-    return not _seven_bit(content, 0, len(content))
+def is_eight_bit(content: bytes | bytearray, start: int = 0) -> bool:
+    """Whether there is an octet over 127, from `start` on."""
+    return not _seven_bit(content, start, len(content))
 
 
 def headers_need_smtputf8(header_section: bytes) -> bool:
@@ -97,7 +97,7 @@ def fold(header_section: bytes, limit: int = LINE_LIMIT) -> bytes:
 
 def foldable(header_section: bytes) -> bool:
     """Whether folding brings every header line within 998 octets."""
-    return longest_line(fold(header_section)) <= LINE_LIMIT
+    return longest_line(fold(header_section), at_least=LINE_LIMIT) == LINE_LIMIT
 
 
 def quoted_printable(body: bytes) -> bytes:
@@ -145,10 +145,10 @@ def _fits(content: bytes, start: int, end: int, ceiling: bytes) -> bool:
     return _longest(content, start, end, LINE_LIMIT) == LINE_LIMIT
 
 
-def _seven_bit(content: bytes | bytearray | memoryview, start: int, end: int) -> bool:
+def _seven_bit(content: bytes | bytearray, start: int, end: int) -> bool:
     if end - start <= _SLICE:
-        return bytes(content[start:end]).isascii()
-    return all(bytes(content[at : min(at + _SLICE, end)]).isascii() for at in range(start, end, _SLICE))
+        return content[start:end].isascii()
+    return all(content[at : min(at + _SLICE, end)].isascii() for at in range(start, end, _SLICE))
 
 
 def _edited(content: bytes, edits: list[_Edit]) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
@@ -27,8 +28,7 @@ NAMESAKES = 100
 COMPARED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """One message of a mailbox. `internal_date` is in milliseconds; `size` counts the octets of this copy."""
 
     account_id: int
@@ -45,11 +45,12 @@ class Stored:
 
 def rows(stored: Stored) -> Rows:
     """The rows that put this message into its mailbox."""
-    key = {"account_id": stored.account_id, "gmail_id": stored.gmail_id}
+    account_id, gmail_id = stored.account_id, stored.gmail_id
     return {
         message: [
-            key
-            | {
+            {
+                "account_id": account_id,
+                "gmail_id": gmail_id,
                 "thread_id": stored.thread_id,
                 "content_id": stored.content_id,
                 "insertions": _insertions.encode([(one.offset, one.octets) for one in stored.insertions]),
@@ -59,7 +60,9 @@ def rows(stored: Stored) -> Rows:
                 "forward_path": stored.forward_path,
             }
         ],
-        message_label: [key | {"label": label} for label in stored.labels],
+        message_label: [
+            {"account_id": account_id, "gmail_id": gmail_id, "label": label} for label in stored.labels
+        ],
     }
 
 

@@ -101,20 +101,25 @@ def put(
         "reverse_path": found[0].reverse_path,
         "accepted_at": now,
     }
-    new = {"queue_id": queue_id, "account_id": account_id, "state": QUEUED, "due_at": now} | _NEVER_TRIED
     return {
         queue_entry: [entry],
         recipient: [
-            new
-            | {"envelope": ordinal, "blind": envelope.blind}
-            | {"forward_path": path, "destination": destination_of(path)}
+            {
+                "queue_id": queue_id,
+                "account_id": account_id,
+                "state": QUEUED,
+                "due_at": now,
+                "attempts": 0,
+                "notices": 0,
+                "envelope": ordinal,
+                "blind": envelope.blind,
+                "forward_path": path,
+                "destination": destination_of(path),
+            }
             for ordinal, envelope in enumerate(found)
             for path in envelope.forward_paths
         ],
     }
-
-
-_NEVER_TRIED = {"attempts": 0, "notices": 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,11 @@ def chunks(pieces, size):
 @settings(max_examples=300)
 @given(st.lists(st.binary(max_size=40), max_size=8), st.integers(1, 16))
 def test_any_pieces_become_small_rows_of_the_same_octets(pieces, size):
-    """No row is over the limit or empty, only the last and the one before a long piece are short."""
-    found = chunks(pieces, size)
-    assert b"".join(map(bytes, found)) == b"".join(pieces)
-    assert all(0 < len(row) <= size for row in found)
-    assert len(found) <= -(-sum(map(len, pieces)) // size)
+    """However the octets come, the rows are all of them, cut where they fill one; only the last may be short."""
+    whole = b"".join(pieces)
+    assert [bytes(row) for row in chunks(pieces, size)] == [
+        whole[at : at + size] for at in range(0, len(whole), size)
+    ]
 
 
 SIZES = {

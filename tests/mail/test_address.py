@@ -11,11 +11,11 @@ from postroad.mail import address
 from postroad.mail.address import (
     BadAddress,
     Mailbox,
+    caseless,
     domain_of,
     local_part_of,
     parse_address,
     parse_list,
-    same_mailbox,
 )
 from postroad.smtp import grammar
 
@@ -561,8 +561,7 @@ def test_canonical_address_has_two_parts(text, local_part, domain):
 )
 def test_own_address_is_recognised_whatever_its_case(a, b, same):
     """Only the case of ASCII letters may differ between two spellings of an account's address."""
-    assert same_mailbox(a, b) is same
-    assert same_mailbox(b, a) is same
+    assert (caseless(a) == caseless(b)) is same
 
 
 MANY = 100_000
@@ -688,10 +687,12 @@ def test_short_way_agrees_with_the_grammar_on_every_row():
 
 # What the pattern may match, and a little more: every character it knows, dots and dashes in every place.
 near_plain = st.tuples(
-    st.sampled_from(["", "", "<", "A <", "A. B\t<", '"A, B" <', "A  B <", ".A <", '"a\\"b" <', '"" <']),
+    st.sampled_from(["", " ", "<", " \t<", "A <", "\tA <", "A. B\t<", '"A, B" <', "A  B <", ".A <", '"\\"b" <']),
     st.text("aZ0!#$%&'*+-/=?^_`{|}~.", max_size=6) | st.sampled_from(["a" * 64, "a" * 65]),
     st.text("aZ0-.", max_size=8) | st.sampled_from(["xn--", "Xn--bcher-kva.", "b" * 63 + ".", "b" * 64 + "."]),
-    st.sampled_from([".cc", "cc", ".c-c", ".4", ".xn--zckzah", ".4c ", ".cc\t,", ".cc>", ".cc> ,a@b.example"]),
+    st.sampled_from(
+        [".cc", "cc", ".c-c", ".4", ".xn--zckzah", ".4c ", ".cc\t,", ".cc>,", ".cc;", ".cc> ,a@b.example"]
+    ),
 )
 
 

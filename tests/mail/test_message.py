@@ -1,12 +1,17 @@
 """What is a message, octet by octet, and what is none; then what holds for any octets."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postroad.mail import message
-from postroad.mail.message import Message, fields_of, parse, with_crlf
+from postroad.mail.message import fields_of, parse, with_crlf
 from postroad.refusals import InvalidHeader, InvalidMessage, Refusal
+
+T = TypeVar("T")
 
 MALFORMED = "header line {} is not of the form 'name: value'"
 CR = "it holds a carriage return without a line feed"
@@ -113,10 +118,10 @@ pieces = st.lists(
 octets = st.one_of(st.binary(max_size=80), pieces)
 
 
-def outcome(submitted: bytes) -> Message | Refusal:
-    """The message, or why it is none."""
+def outcome(submitted: bytes, read: Callable[[bytes], T] = parse) -> T | Refusal:
+    """The message, or what else is read from these octets, or why it is none."""
     try:
-        return parse(submitted)
+        return read(submitted)
     except Refusal as refusal:
         return refusal
 
@@ -152,6 +157,22 @@ def test_slices_do_not_show(size, lines):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(message, "_SLICE", size)
         assert with_crlf(submitted) == submitted.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+@pytest.mark.parametrize("size", [1, 2, message._SLICE])
+@settings(max_examples=60, deadline=None)
+@given(submitted=st.text("\r\n\0a", max_size=12).map(str.encode))
+def test_line_ends_are_judged_in_slices_as_in_one(size, submitted):
+    """A message is refused exactly when a NUL or a CR without LF is counted in it, however it is sliced."""
+    lone = submitted.count(b"\r") - submitted.count(b"\r\n")
+    problem = NUL if b"\0" in submitted else CR
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(message, "_SLICE", size)
+        found = outcome(submitted, with_crlf)
+    if lone or b"\0" in submitted:
+        assert str(found) == f"Invalid message: {problem}"
+    else:
+        assert found == submitted.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 @pytest.mark.parametrize(("submitted", "expected"), READ)
@@ -237,8 +258,8 @@ def test_what_stands_once_is_not_repeated(name):
 def test_what_may_stand_often_is_kept(name):
     """Any other field may be repeated; all of them are found, in order."""
     found = parse(f"{name}: 1\r\nX: y\r\n{name.upper()}: 2\r\n{name.lower()}: 3\r\n\r\n".encode())
-    assert [field.text for field in found.all(name)] == ["1", "2", "3"]
-    assert found.text(name) == "1"
+    assert [field.text for field in found.all(name.lower().encode())] == ["1", "2", "3"]
+    assert found.text(name.lower().encode()) == "1"
 
 
 @pytest.mark.parametrize(
@@ -257,15 +278,43 @@ def test_what_may_stand_often_is_kept(name):
 def test_text_is_unfolded(body, text):
     """A field's text is its body without folds and without ASCII white space around it."""
     found = parse(f"Name:{body}\r\n\r\n".encode())
-    assert found.text("name") == found.first("NAME").text == text
+    assert found.text(b"name") == found.first[b"name"].text == text
 
 
 def test_a_missing_field_is_no_field():
     """Of a field that does not stand there, there is no first one, and its text is empty."""
     found = parse(b"A: b\r\n\r\nC: d\r\n")
-    assert found.first("C") is None
-    assert found.text("C") == ""
-    assert list(found.all("C")) == []
+    assert found.first.get(b"c") is None
+    assert found.text(b"c") == ""
+    assert list(found.all(b"c")) == []
+
+
+def line_by_line(section: bytes) -> list[tuple[bytes, bytes]] | str:
+    """What `fields_of` finds, found the slow way; or which line is none of a field."""
+    found: list[tuple[bytes, bytes]] = []
+    for number, line in enumerate(section.split(b"\r\n")[:-1], 1):
+        name, colon, body = line.partition(b":")
+        if found and line[:1] in (b" ", b"\t"):
+            found[-1] = (found[-1][0], found[-1][1] + b"\r\n" + line)
+        elif name and colon and all(32 < octet < 127 for octet in name):
+            found.append((name, body))
+        else:
+            return MALFORMED.format(number)
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("aB: \tü\x7f~!", max_size=5).map(str.encode), min_size=1, max_size=6))
+def test_fields_are_those_that_are_read_line_by_line(lines):
+    """All fields found at once are those found one line after the other, or the same line is refused."""
+    section = b"Name: body\r\n" + b"".join(line + b"\r\n" for line in lines if line)
+    found, expected = outcome(section, fields_of), line_by_line(section)
+    if isinstance(expected, str):
+        assert str(found) == f"Invalid message: {expected}"
+    else:
+        assert [(field.key, field.name, field.body) for field in found] == [
+            (name.lower(), name, body) for name, body in expected
+        ]
 
 
 @settings(max_examples=200, deadline=None)

@@ -128,8 +128,10 @@ def test_longest_line_agrees_with_split(lengths, closed):
 def test_eight_bit():
     """Octets over 127 make content 8-bit, in a header section a matter of SMTPUTF8."""
     assert is_eight_bit(b"a\xe4")
-    assert is_eight_bit(memoryview(b"\xe4"))
+    assert is_eight_bit(bytearray(b"\xe4"))
     assert not is_eight_bit(b"a\x7f")
+    assert is_eight_bit(b"a\xe4", start=1)
+    assert not is_eight_bit(b"\xe4a", start=1)
     assert headers_need_smtputf8(b"Subject: \xc3\xa4\r\n")
     assert not headers_need_smtputf8(b"Subject: =?utf-8?q?=C3=A4?=\r\n")
 
