@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection, delete, select
 
@@ -25,6 +26,7 @@ FRESH_SECONDS = 1.0
 REMEMBERED = 10_000
 
 UNKNOWN = "the bearer token is unknown here"
+_NEVER = float("-inf"), UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,16 @@ class Tokens:
 
         Raises `CredentialInvalid`: unknown, expired, or of an account or a service account that is disabled.
         """
-        grant = await self._grant(text, now)
+        signed = None if text.startswith(credentials.ACCESS) or text.count(".") != 2 else self._self_signed
+        if len(text) > (MAX_SIGNED if signed else MAX_LENGTH) or not text.isascii():
+            raise refusals.CredentialInvalid(UNKNOWN)
+        token_hash = credentials.digest(text)
+        asked_at = time.monotonic()  # what changes while we read is not in the answer
+        read_at, grant = self._remembered.get(token_hash, _NEVER)
+        if asked_at - read_at > FRESH_SECONDS:
+            ask = partial(_verified, signed, text, now) if signed else partial(_issued, token_hash)
+            grant = await self._database.read(ask)
+            self._remember(token_hash, asked_at, grant)
         why_not = grant if isinstance(grant, str) else grant.why_not(now)
         if isinstance(grant, str) or why_not:
             raise refusals.CredentialInvalid(why_not)
@@ -173,28 +184,17 @@ class Tokens:
         """Ask anew from now on: something was taken back."""
         self._remembered.clear()
 
-    async def _grant(self, text: str, now: int) -> Grant | str:
-        """What is granted, or why nothing is."""
-        issued = text.startswith(credentials.ACCESS)
-        signed = self._self_signed if text.count(".") == 2 and not issued else None
-        if len(text) > (MAX_SIGNED if signed else MAX_LENGTH) or not text.isascii():
-            return UNKNOWN
-        token_hash = credentials.digest(text)
-        read_at, grant = self._remembered.get(token_hash, (float("-inf"), UNKNOWN))
-        asked_at = time.monotonic()  # what changes while we read is not in the answer
-        if asked_at - read_at <= FRESH_SECONDS:
-            return grant
-        if signed:
-            grant = await self._database.read(lambda connection: _verified(signed, connection, text, now))
-        else:
-            grant = await self._database.read(lambda connection: look_up(connection, token_hash) or UNKNOWN)
+    def _remember(self, token_hash: bytes, read_at: float, grant: Grant | str) -> None:
         if len(self._remembered) >= REMEMBERED:
             self._remembered.clear()
-        self._remembered[token_hash] = (asked_at, grant)
-        return grant
+        self._remembered[token_hash] = (read_at, grant)
 
 
-def _verified(self_signed: SelfSigned, connection: Connection, text: str, now: int) -> Grant | str:
+def _issued(token_hash: bytes, connection: Connection) -> Grant | str:
+    return look_up(connection, token_hash) or UNKNOWN
+
+
+def _verified(self_signed: SelfSigned, text: str, now: int, connection: Connection) -> Grant | str:
     try:
         return self_signed(connection, text, now)
     except refusals.CredentialInvalid as refusal:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from postroad import maillog, refusals
@@ -11,7 +12,7 @@ from postroad.refusals import FieldsInvalid, Refusal
 from postroad.submission import Submission
 from postroad.web import batch, cors, documents, errors, method_override, oauth, requests, system_parameters
 from postroad.web.addresses import Addresses
-from postroad.web.bearer import mailbox_of, permit, presented
+from postroad.web.bearer import mailbox_of, presented, refuse_insufficient
 from postroad.web.binding import bound
 from postroad.web.compression import compressed
 from postroad.web.exposition import Exposition
@@ -28,6 +29,7 @@ from postroad.web.system_parameters import ABSENT, Parameters
 from postroad.web.transcoding import Route, Routes
 
 _ROUTES = Routes(METHODS)
+_BATCHES, _DOCUMENTS = frozenset(batch.PATHS), frozenset(documents.PATHS)
 
 
 @dataclass(slots=True)
@@ -50,6 +52,13 @@ class Face:
     takes_mail: bool = True
     token_in_query: bool = False
     draining: bool = False
+    _for_operators: dict[str, batch.Ask] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Lay out what operators find, each at its address."""
+        self._for_operators = {"/healthz": self._alive, "/readyz": self._ready}
+        if self.exposition:
+            self._for_operators["/metrics"] = self._metrics
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -65,37 +74,37 @@ class Face:
         if b"accept-encoding" in request.headers:
             response = await compressed(response, request.headers)
         await response.send(send)
-        await request.drain()  # after the answer: who reads while he sends need not send to the end
+        if request.unread:  # after the answer: who reads while he sends need not send to the end
+            await request.drain()
 
     async def _answer(self, request: Request, query: bytes) -> Response:
-        """What this server has for operators, and the API, which pages of any origin may read."""
-        if probe := {"/healthz": self._alive, "/readyz": self._ready}.get(request.path):
-            return probe()
-        if request.path == "/metrics" and self.exposition:
-            return await self.exposition.answer(request)
-        if page := await self._oauth(request, query, for_programs=False):
-            return page
-        if b"origin" not in request.headers:
-            return await self._api(request, query)
-        return cors.preflight(request) or cors.readable(await self._api(request, query), request)
+        """Whatever is at the address; if it is for programs, pages of any origin may read it."""
+        ask, for_programs = self._place(request)
+        if not for_programs or b"origin" not in request.headers:
+            return await ask(request, query)
+        return cors.preflight(request) or cors.readable(await ask(request, query), request)
 
-    async def _oauth(self, request: Request, query: bytes, *, for_programs: bool) -> Response | None:
-        """What an endpoint of OAuth answers, if there is one of that kind."""
-        endpoint = oauth.endpoint_at(request.path)
-        if self.oauth is None or not self.takes_mail or endpoint is None or endpoint.for_programs != for_programs:
-            return None
-        return await oauth.answer(endpoint, request, query, self.oauth)
+    def _place(self, request: Request) -> tuple[batch.Ask, bool]:
+        """What answers at the address, and whether it is for programs: if nothing else does, one call."""
+        if told := self._for_operators.get(request.path):
+            return told, False
+        if self.takes_mail:
+            if self.oauth and (endpoint := oauth.endpoint_at(request.path)):
+                return partial(oauth.answer, endpoint, context=self.oauth), endpoint.for_programs
+            if request.path in _BATCHES and request.verb == "POST":
+                return self._batch, True
+            if request.path in _DOCUMENTS and request.verb == "GET":
+                return self._document, True
+        return self.answer, True
 
-    async def _api(self, request: Request, query: bytes) -> Response:
-        """What programs ask of OAuth, a batch of calls, a document about them, or one call."""
-        if told := await self._oauth(request, query, for_programs=True):
-            return told
-        if self.takes_mail and request.path in batch.PATHS and request.verb == "POST":
-            return await batch.answer(request, query, self.answer, batch.limit(self.submission.policy.max_size))
-        if self.takes_mail and request.path in documents.PATHS and request.verb == "GET":
-            root = self.addresses.root(request.headers.get(b"host"))
-            return documents.answer(request, query, root, self.submission.policy.max_size)
-        return await self.answer(request, query)
+    async def _batch(self, request: Request, query: bytes) -> Response:
+        """A batch of calls."""
+        return await batch.answer(request, query, self.answer, batch.limit(self.submission.policy.max_size))
+
+    async def _document(self, request: Request, query: bytes) -> Response:
+        """A document about the calls."""
+        root = self.addresses.root(request.headers.get(b"host"))
+        return documents.answer(request, query, root, self.submission.policy.max_size)
 
     async def answer(self, request: Request, query: bytes) -> Response:
         """Answer one call of a method of the table, in the order of checks of gmail-wire.md 6.3."""
@@ -132,7 +141,7 @@ class Face:
             request,
             route,
             parameters,
-            await self._bound(request, route, parameters),
+            await self._bound(request, route, parameters) if parameters.own else {},
             compiled(parameters.fields, route.method.response),
             mailbox_of(grant),
             grant.scopes,
@@ -161,16 +170,17 @@ class Face:
             account = await uploads.author_of(self.submission, parameters.upload_id, now)
             return Grant(account, frozenset(route.method.scopes), now)
         credential = presented(authorization, parameters, in_query=self.token_in_query)
-        grant = await permit(self.tokens, credential, route.method, now)
+        grant = await self.tokens.check(credential, now)
+        refuse_insufficient(grant, route.method)
         if not continued:  # the pieces of an upload are one call
             self.quotas.charge(grant.holder, grant.client_id, route.method.units, now)
         return grant
 
-    def _alive(self) -> Response:
+    async def _alive(self, _request: Request, _query: bytes) -> Response:
         """The process runs."""
         return json_response({"status": "alive"})
 
-    def _ready(self) -> Response:
+    async def _ready(self, _request: Request, _query: bytes) -> Response:
         """New mail would be taken; else 503 and why."""
         try:
             self.database.health.refuse_unless_roomy(0)
@@ -179,3 +189,8 @@ class Face:
         except Refusal as refusal:
             return json_response({"status": "not ready", "why": refusal.why}, 503)
         return json_response({"status": "ready"})
+
+    async def _metrics(self, request: Request, _query: bytes) -> Response:
+        """What is counted and measured here."""
+        assert self.exposition  # noqa: S101 - else nobody asks here
+        return await self.exposition.answer(request)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
@@ -16,39 +16,25 @@ class _Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_later, self.time = loop.call_later, loop.time
-        self._until: dict[asyncio.Task[object], Callable[[], float]] = {}
-        self._armed = False
+        self.waits: dict[asyncio.Task[object], tuple[float, Callable[[], float]]] = {}
+        self.armed = False
 
-    async def wait(self, awaitable: Awaitable[T], until: Callable[[], float]) -> T:
-        task = asyncio.current_task()
-        assert task  # noqa: S101 - whoever awaits is one
-        self._until[task] = until
-        if not self._armed:
-            self._arm()
-        try:
-            return await awaitable
-        except asyncio.CancelledError:
-            if task not in self._until and task.uncancel() == 0:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._until.pop(task, None)
-
-    def _arm(self) -> None:
-        self._armed = True
+    def arm(self) -> None:
+        self.armed = True
         self._call_later(TICK_SECONDS, self._look)
 
     def _look(self) -> None:
         now = self.time()
-        for task in [task for task, until in self._until.items() if until() <= now]:
-            del self._until[task]
+        for task in [task for task, (began, seconds) in self.waits.items() if began + seconds() <= now]:
+            del self.waits[task]
             task.cancel()
-        self._armed = False
-        if self._until:
-            self._arm()
+        self.armed = False
+        if self.waits:
+            self.arm()
 
 
-_watches: WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = WeakKeyDictionary()
+# Of a loop that comes after so many others, a second watch does no harm.
+_watch_of = lru_cache(maxsize=8)(_Watch)
 
 
 async def within(seconds: Callable[[], float], receive: Callable[[], Awaitable[T]]) -> tuple[T, float]:
@@ -57,7 +43,19 @@ async def within(seconds: Callable[[], float], receive: Callable[[], Awaitable[T
     These are asked for anew at every look: what was time enough may be too much since.
     """
     loop = asyncio.get_running_loop()
-    watch = _watches.get(loop) or _watches.setdefault(loop, _Watch(loop))
+    watch = _watch_of(loop)
+    task = asyncio.current_task(loop)
+    assert task  # noqa: S101 - whoever awaits is one
     began = watch.time()
-    received = await watch.wait(receive(), lambda: began + seconds())
+    watch.waits[task] = began, seconds
+    if not watch.armed:
+        watch.arm()
+    try:
+        received = await receive()
+    except asyncio.CancelledError:
+        if task not in watch.waits and task.uncancel() == 0:
+            raise TimeoutError from None
+        raise
+    finally:
+        watch.waits.pop(task, None)
     return received, watch.time() - began

@@ -55,6 +55,7 @@ class Quotas:
     def __init__(self, user_units: int = 0, project_units: int = 0) -> None:
         self._user = Limit(user_units, "Units per minute per user", refusals.UserQuotaExceeded)
         self._project = Limit(project_units, "Units per minute", refusals.ProjectQuotaExceeded)
+        self._limited = bool(user_units or project_units)
         self._full_at: dict[str, float] = {}
         self._swept_at = SWEPT_FROM
 
@@ -63,6 +64,8 @@ class Quotas:
 
         Raises `UserQuotaExceeded`, `ProjectQuotaExceeded`.
         """
+        if not self._limited:
+            return
         project = client_id.partition("-")[0] if client_id else PROJECT
         spent: dict[str, float] = {}
         for whose, limit in ((f"{user} in {project}", self._user), (f"project {project}", self._project)):

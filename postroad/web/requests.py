@@ -21,8 +21,8 @@ MIN_OCTETS_PER_SECOND = 1024
 # After the answer so much of the body is still read, and for so long: for clients that send all before they look.
 DRAINED = 64 * 1024 * 1024
 DRAINED_SECONDS = 30.0
-# RFC 9110 section 8.4.1.3 has x-gzip for gzip.
-_GZIP = ("gzip", "x-gzip")
+# Whether a body so encoded is compressed; RFC 9110 section 8.4.1.3 has x-gzip for gzip.
+_COMPRESSED = {b"": False, b"identity": False, b"gzip": True, b"x-gzip": True}
 _UNKNOWN = -1
 # Host = uri-host [ ":" port ] (RFC 9110 section 7.2): the characters of an RFC 3986 host, which is never empty.
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]{1,261}")
@@ -46,6 +46,13 @@ class Request:
     share: Share | None = None
     _came: int = field(default=0, init=False)
     _waited: float = field(default=0.0, init=False)
+    _length: int = field(default=_UNKNOWN, init=False)
+
+    def __post_init__(self) -> None:
+        """Read how long the body will be, if that is told. The server in front has refused malformed lengths."""
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and b"transfer-encoding" not in self.headers:
+            self._length = int(declared)
 
     @property
     def media_type(self) -> str:
@@ -57,9 +64,18 @@ class Request:
 
         Raises what `pieces` raises, and `MemoryTaken` when there is no room for it beside the others.
         """
-        compressed = self._refuse_at_once(limit)
-        whole = self._grown(limit) if compressed or self._length == _UNKNOWN else self._filled(self._length)
-        return await whole
+        if self._refuse_at_once(limit) or self._length == _UNKNOWN:
+            return await self._grown(limit)
+        if self._length > SMALL:
+            await self._hold(self._length)
+        octets = bytearray(self._length)  # set aside before: a large one is never in memory twice
+        read = 0
+        while self.unread:
+            piece = await self._next()
+            octets[read : read + len(piece)] = piece
+            read += len(piece)
+        self._refuse_cut_short()
+        return octets
 
     async def pieces(self, limit: int) -> AsyncIterator[bytes]:
         """The body as it comes, inflated; no piece is empty, and together they are at most `limit` octets.
@@ -101,17 +117,6 @@ class Request:
                 if drained > DRAINED and time() > end:
                     return
 
-    async def _filled(self, length: int) -> bytearray:
-        """A body of known length, in octets set aside before: a large one is never in memory twice."""
-        await self._hold(length)
-        octets = bytearray(length)
-        read = 0
-        while piece := await self._next():
-            octets[read : read + len(piece)] = piece
-            read += len(piece)
-        self._refuse_cut_short()
-        return octets
-
     async def _grown(self, limit: int) -> bytearray:
         """A body of unknown length: once it is not small, it may be as long as the limit."""
         octets = bytearray()
@@ -126,22 +131,16 @@ class Request:
         if self.share:
             await self.share.hold(octets)
 
-    @property
-    def _length(self) -> int:
-        """The octets that will come, if known before. The server in front has refused malformed lengths."""
-        declared = self.headers.get(b"content-length", b"")
-        known = declared.isdigit() and b"transfer-encoding" not in self.headers
-        return int(declared) if known else _UNKNOWN
-
     def _refuse_at_once(self, limit: int) -> bool:
         """Whether the body is compressed. Raises what its head already tells."""
-        transfer = self.headers.get(b"transfer-encoding", b"chunked").decode("latin-1").lower()
-        if transfer != "chunked":  # the server in front undoes that one, and leaves others to us
-            raise refusals.UnsupportedEncoding(f"Transfer-Encoding: {transfer}", encoding=transfer)
-        encoding = self.headers.get(b"content-encoding", b"").decode("latin-1").lower()
-        if encoding not in ("identity", "", *_GZIP):
-            raise refusals.UnsupportedEncoding(encoding=encoding)
-        compressed = encoding in _GZIP
+        transfer = self.headers.get(b"transfer-encoding", b"chunked")
+        if transfer.lower() != b"chunked":  # the server in front undoes that one, and leaves others to us
+            text = transfer.decode("latin-1").lower()
+            raise refusals.UnsupportedEncoding(f"Transfer-Encoding: {text}", encoding=text)
+        encoding = self.headers.get(b"content-encoding", b"")
+        compressed = _COMPRESSED.get(encoding.lower())
+        if compressed is None:
+            raise refusals.UnsupportedEncoding(encoding=encoding.decode("latin-1").lower())
         if self._length > (most(limit) if compressed else limit):
             raise refusals.BodyTooLarge(f"Content-Length is {self._length}, the limit {limit}", limit=limit)
         return compressed
@@ -167,9 +166,20 @@ class Request:
             yield octets
 
     async def _next(self) -> bytes:
-        """The next octets of the body as it travels, b"" at its end. Raises `BodyTooSlow`, `BodyCutShort`."""
+        """The next octets of the body as it travels, b"" at its end. Raises `BodyTooSlow`, `BodyCutShort`.
+
+        Only the time that we wait counts against the client, not what we do in between.
+        """
         while self.unread:
-            event = await self._event()
+            try:
+                event, waited = await within(self._patience, self.receive)
+            except TimeoutError:
+                self.unread = False  # nobody waits for this client a second time
+                raise refusals.BodyTooSlow from None
+            if event["type"] == "http.disconnect":
+                self.unread = False
+                raise refusals.BodyCutShort("the client went away")
+            self._waited += waited
             octets: bytes = event["body"]
             self._came += len(octets)
             # A body of a known length needs no event that says so: that would be another turn of the loop.
@@ -183,26 +193,13 @@ class Request:
         pace = max(MIN_OCTETS_PER_SECOND, self.share.pace if self.share else 0)
         return GRACE_SECONDS + self._came / pace - self._waited
 
-    async def _event(self) -> dict[str, Any]:
-        """The next event. Only the time that we wait counts against the client, not what we do in between."""
-        try:
-            event, waited = await within(self._patience, self.receive)
-        except TimeoutError:
-            self.unread = False  # nobody waits for this client a second time
-            raise refusals.BodyTooSlow from None
-        if event["type"] == "http.disconnect":
-            self.unread = False
-            raise refusals.BodyCutShort("the client went away")
-        self._waited += waited
-        return event
-
 
 def names_host(scope: Mapping[str, Any]) -> bool:
     """Whether a request names the one host it is for (RFC 9112 section 3.2); in HTTP/1.0 it need not name any."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if scope["http_version"] in ("1", "1.0") and hosts in ([], [b""]):  # Granian adds that one
+    if len(hosts) == 1 and _HOST.fullmatch(hosts[0]):
         return True
-    return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
+    return scope["http_version"] in ("1", "1.0") and hosts in ([], [b""])  # Granian adds that one
 
 
 def _has_body(headers: Mapping[bytes, bytes]) -> bool:

@@ -44,8 +44,10 @@ class Response:
 
     async def send(self, send: Send) -> None:
         """Send it to the client. Its own headers stand in the place of those that every answer has."""
-        own = {name for name, _ in self.headers}
-        always = [header for header in _ALWAYS if header[0] not in own] if own else _ALWAYS
+        always = _ALWAYS
+        if self.headers:
+            own = {name for name, _ in self.headers}
+            always = tuple(header for header in _ALWAYS if header[0] not in own)
         headers = ((b"content-type", self.media_type), *always, *self.headers)
         await send({"type": "http.response.start", "status": self.code, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})

@@ -1,8 +1,9 @@
 """From a request's verb and path to a row of the method table (google.api.http path templates, AIP-127)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from postroad.web.methods import Method
@@ -15,6 +16,9 @@ UPLOAD_VERBS = ("PUT", "POST", "DELETE")
 _PIECE = re.compile(r"\{(?P<name>[\w.]+)(?:=(?P<segments>[^}]+))?\}|(?P<wildcard>\*\*|\*)|(?P<literal>[^{*]+)")
 # "**" may stand for no segment at all.
 _WILDCARDS = {"*": "[^/]+", "**": ".*"}
+# So many addresses are remembered, of so many octets at most: there are clients that ask for the same all day.
+REMEMBERED = 1024
+MAX_REMEMBERED_OCTETS = 128
 _ESCAPED_SLASH = re.compile("%2f", re.IGNORECASE)
 
 
@@ -23,7 +27,7 @@ class Route:
     """The method a request means, its path variables, and whether it came to an upload address."""
 
     method: Method
-    variables: dict[str, str]
+    variables: Mapping[str, str]
     upload: bool
 
 
@@ -57,11 +61,18 @@ class Routes:
             verb: _compiled([one for one in addresses if one[1].verb == verb or (one[2] and verb in UPLOAD_VERBS)])
             for verb in verbs
         }
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._found)
 
     def match(self, verb: str, raw_path: bytes) -> Route | None:
         """The route of a request; `raw_path` is as it was sent, with its percent-encoding."""
-        pattern, rows = self._verbs.get(verb, (None, {}))
-        match = pattern.fullmatch(raw_path.decode("latin-1")) if pattern else None
+        if verb not in self._verbs:
+            return None
+        short = len(raw_path) <= MAX_REMEMBERED_OCTETS
+        return self._remembered(verb, raw_path) if short else self._found(verb, raw_path)
+
+    def _found(self, verb: str, raw_path: bytes) -> Route | None:
+        pattern, rows = self._verbs[verb]
+        match = pattern.fullmatch(raw_path.decode("latin-1"))
         if match is None or match.lastindex is None:
             return None
         return _route(rows[match.lastindex], match)

@@ -73,4 +73,4 @@ def test_a_node_that_only_relays_has_none_of_it(verb, path):
     """It serves no method that could be described or batched."""
     face = Face(None, None, None, None, takes_mail=False)
     request = Request(verb, path, path.encode(), {}, None, unread=False)
-    assert asyncio.run(face._api(request, b"")).code == 404
+    assert asyncio.run(face._answer(request, b"")).code == 404

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from postroad.web import patience
 from postroad.web.patience import within
 
 
@@ -65,3 +66,18 @@ def test_the_time_may_become_less_while_somebody_waits():
             await waiting
 
     asyncio.run(one())
+
+
+def test_two_watches_of_one_loop_do_not_hinder_each_other():
+    """A loop whose watch was forgotten has another; whoever waits under either is ended in time."""
+
+    async def two():
+        first = asyncio.create_task(within(lambda: 0.02, asyncio.Event().wait))
+        await asyncio.sleep(0)
+        patience._watch_of.cache_clear()
+        second = asyncio.create_task(within(lambda: 0.02, asyncio.Event().wait))
+        assert [type(one) for one in await asyncio.gather(first, second, return_exceptions=True)] == [
+            TimeoutError
+        ] * 2
+
+    asyncio.run(two())

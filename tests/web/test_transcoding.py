@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postroad.web import transcoding
 from postroad.web.methods import GET, LIST, METHODS, SEND
 from postroad.web.transcoding import Route, Routes
 
@@ -113,6 +114,19 @@ def test_any_octets_are_routed_or_not(verb, path):
     for whole in (path, b"/gmail/v1/users/" + path + b"/messages/send"):
         route = ROUTES.match(verb, whole)
         assert route is None or "/" not in route.variables["userId"] or b"%2f" in path.lower()
+
+
+def test_only_so_many_addresses_are_remembered():
+    """And none that is long; whether remembered or not, each means what it means."""
+    routes = Routes(METHODS)
+    paths = [b"/gmail/v1/users/me/messages/%x" % number for number in range(transcoding.REMEMBERED + 9)]
+    for path in (*paths, *paths[-9:]):
+        assert routes.match("GET", path) == routes._found("GET", path)
+    known = routes._remembered.cache_info()
+    assert (known.currsize, known.hits) == (transcoding.REMEMBERED, 9)
+    routes.match("GET", b"/" * (transcoding.MAX_REMEMBERED_OCTETS + 1))
+    routes.match("A" * 5000, b"/")
+    assert routes._remembered.cache_info() == known
 
 
 def templated(**templates) -> Routes:

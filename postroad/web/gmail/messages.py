@@ -18,7 +18,7 @@ from postroad.submission import Accepted, unless_small
 from postroad.web.bearer import refuse_others
 from postroad.web.gmail import attachments, payload, snippet, uploads
 from postroad.web.gmail.call import Call
-from postroad.web.message_json import Sent, read
+from postroad.web.message_json import read
 from postroad.web.methods import SHOW_CONTENT
 from postroad.web.requests import Request
 from postroad.web.responses import Response
@@ -33,7 +33,9 @@ async def send(call: Call) -> Response:
     """users.messages.send: the answer holds exactly id, threadId and labelIds (gmail-wire.md 3.4)."""
     if call.route.upload:
         return await uploads.answer(call, _accepted)
-    sent = await _sent(call)
+    body = await call.request.body(_json_limit(call.submission.policy.max_size))
+    sent = await unless_small(len(body), read, body)
+    refuse_others(call.account, call.route.variables["userId"])  # only now, as Google does (gmail-wire.md 6.3)
     if not sent.raw:
         raise refusals.RawMissing("the JSON body has no raw, or an empty one")
     return call.answer(_accepted(await call.submission.submit(call.account, sent.raw, sent.thread, call.now)))
@@ -45,14 +47,6 @@ def _accepted(accepted: Accepted) -> dict[str, Any]:
         "threadId": text_of(accepted.thread_id),
         "labelIds": accepted.labels,
     }
-
-
-async def _sent(call: Call) -> Sent:
-    """What to send. The mailbox's owner is checked after the body was read, as Google does (gmail-wire.md 6.3)."""
-    body = await call.request.body(_json_limit(call.submission.policy.max_size))
-    sent = await unless_small(len(body), read, body)
-    refuse_others(call.account, call.route.variables["userId"])
-    return sent
 
 
 async def together(misfits: FieldsInvalid, request: Request, max_size: int) -> FieldsInvalid:
