@@ -98,8 +98,7 @@ def _parts(errand: Errand) -> dict[str, Errand]:
     paths: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for path in errand.envelope.forward_paths:
         paths[domain_of(path)] += (path,)
-    envelopes = {domain: replace(errand.envelope, forward_paths=these) for domain, these in paths.items()}
-    return {domain: replace(errand, envelope=envelope) for domain, envelope in envelopes.items()}
+    return {domain: errand.part(these) for domain, these in paths.items()}
 
 
 def _together(parts: Sequence[Attempted]) -> Attempted:

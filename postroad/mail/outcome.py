@@ -1,7 +1,7 @@
 """What became of a mail transaction, recipient by recipient (the words of RFC 3464 section 2.3.3)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postroad.mail.envelope import Envelope
 from postroad.mail.reply import Reply
@@ -75,6 +75,12 @@ class Errand:
     content: Content
     in_doubt_host: str | None
     accepted_at: int
+
+    def part(self, forward_paths: tuple[str, ...]) -> "Errand":
+        """The same errand for these of its recipients."""
+        if forward_paths == self.envelope.forward_paths:
+            return self
+        return replace(self, envelope=replace(self.envelope, forward_paths=forward_paths))
 
 
 # Called with the host's name before the final dot; when it raises, the dot is not sent.

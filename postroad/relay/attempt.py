@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from postroad import maillog
 from postroad.database.identifiers import text_of
@@ -56,8 +57,7 @@ class Relay:
             return Attempted("", {path: judge(reply) for path, reply in replies.items()}, str(error.reply))
         course = Course(errand.envelope.forward_paths)
         for hop in preferred(route.hops, errand.in_doubt_host):
-            part = replace(errand, envelope=replace(errand.envelope, forward_paths=course.left))
-            course.note(str(hop), await self._at(route, hop, part, mark_in_doubt))
+            course.note(str(hop), await self._at(route, hop, errand.part(course.left), mark_in_doubt))
             if not course.left:
                 break
         return course.attempted()
@@ -67,7 +67,7 @@ class Relay:
         first = await self._once(route, hop, errand, mark_in_doubt)
         if not first.parameters_refused:
             return first
-        part = replace(errand, envelope=replace(errand.envelope, forward_paths=first.parameters_refused))
+        part = errand.part(first.parameters_refused)
         quiet = replace(self, notifying=False)
         second = await quiet._once(route, hop, part, mark_in_doubt)  # noqa: SLF001 - of its own kind
         if any(reply.success for reply in second.replies.values()):
@@ -75,9 +75,7 @@ class Relay:
         return _joined(first, second)
 
     async def _once(self, route: Route, hop: Hop, errand: Errand, mark_in_doubt: MarkInDoubt) -> Transaction:
-        async def before_final_dot() -> None:
-            await mark_in_doubt(str(hop))
-
+        before_final_dot = partial(mark_in_doubt, str(hop))
         try:
             demand = await self.demand(route, hop, errand.content)
             return await self._transact(hop, demand, errand, before_final_dot)
@@ -137,6 +135,8 @@ class Relay:
             self.sessions.keep(hop, demand, session)
         else:
             session.abort()
+        if envelope is errand.envelope:
+            return transaction
         unspoken = dict.fromkeys(errand.envelope.forward_paths, NEEDS_SMTPUTF8)
         return replace(transaction, replies=unspoken | dict(transaction.replies))
 
@@ -203,9 +203,10 @@ def preferred(hops: Sequence[Hop], in_doubt_host: str | None) -> list[Hop]:
 
 def _speakable(envelope: Envelope, offered: Extensions, *, utf8_header: bool) -> Envelope:
     """The envelope without the recipients that cost all others the message, to a server without SMTPUTF8."""
+    if offered.smtputf8 or utf8_header or not (envelope.reverse_path or "").isascii():
+        return envelope
     ascii_paths = tuple(filter(str.isascii, envelope.forward_paths))
-    for_all = utf8_header or not (envelope.reverse_path or "").isascii()
-    if offered.smtputf8 or for_all or not ascii_paths:
+    if not ascii_paths or ascii_paths == envelope.forward_paths:
         return envelope
     return replace(envelope, forward_paths=ascii_paths)
 

@@ -16,6 +16,7 @@ from postroad.smtp import grammar
 from postroad.smtp.authentication import Login, Mechanism, mechanism
 from postroad.smtp.conversation import Conversation
 from postroad.smtp.protocol import (
+    COMMANDS,
     Command,
     ContentError,
     Lines,
@@ -217,7 +218,7 @@ class Connection(Conversation):
         return self._refusal(Phase.AUTH, reply)
 
     async def _transact(self, course: Course, sending: Coroutine[None, None, None]) -> SessionError | None:
-        self._cap = asyncio.get_running_loop().time() + self._timeouts.total
+        self._cap = self._time() + self._timeouts.total
         try:
             await self._stay_idle()
             await sending
@@ -266,12 +267,11 @@ class Connection(Conversation):
             course.hear(Command.CONTENT, ours(554, "5.6.0", f"{error}"))
             return
         await before_final_dot()
-        self._send(*envelope, grammar.last_chunk(len(octets)))
-        self._wire.write(octets)
+        self._send(*envelope, grammar.last_chunk(len(octets)), content=octets)
         self._transcript.sent(b"[%d octets of content]" % len(octets))
         self._all_sent = True
         for line in envelope:
-            await self._hear_of_all_sent(course, Command(line[:4].decode()))
+            await self._hear_of_all_sent(course, COMMANDS[line[:4]])
         self._cap = math.inf
         reply = await self._reply(Phase.DOT)
         if course.accepted and reply.code in _NO_SUCH_COMMAND:
@@ -311,7 +311,7 @@ class Connection(Conversation):
         if self.extensions.pipelining:
             self._send(*commands)
         for line in commands:
-            command = Command(line[:4].decode())
+            command = COMMANDS[line[:4]]
             if not self.extensions.pipelining:
                 if course.useless(command):
                     return
@@ -340,7 +340,8 @@ class Connection(Conversation):
         tail = b""
         try:
             async for chunk in content:
-                await self._send_block(tail)
+                if tail:
+                    await self._send_block(tail)
                 if self._interrupted:
                     break
                 tail = transparency.encode(chunk)
@@ -352,10 +353,9 @@ class Connection(Conversation):
         return tail
 
     async def _send_block(self, octets: bytes) -> None:
-        if octets:
-            async with self._within(Phase.BLOCK):
-                self._wire.write(octets)
-                await self._wire.drain()
+        async with self._within(Phase.BLOCK):
+            self._wire.write(octets)
+            await self._wire.drain()
 
     async def _end_content(self, octets: bytes) -> Reply:
         """From here on, and not before, a loss leaves the message in doubt (RFC 1047)."""

@@ -21,6 +21,7 @@ class Conversation:
         self.host = host
         self.port = port
         self._timeouts = timeouts
+        self._time = asyncio.get_running_loop().time  # that of the deadlines
         self._wire = Wire()
         self._dialogue = Dialogue()
         self._transcript = Transcript()
@@ -37,11 +38,12 @@ class Conversation:
         """The server has said, or done, something that no answer has been made of."""
         return self._wire.stirred or self._dialogue.pending
 
-    def _send(self, *lines: bytes) -> None:
+    def _send(self, *lines: bytes, content: bytes = b"") -> None:
+        """Say these lines, and content that follows the last of them, in one go."""
         for line in lines:
             self._dialogue.send(line)
             self._transcript.sent(line)
-        self._wire.write(b"".join(lines))
+        self._wire.write(b"".join((*lines, content)))
 
     async def _command(self, line: bytes, phase: Phase) -> Reply:
         self._send(line)
@@ -57,7 +59,7 @@ class Conversation:
         """The next reply; SessionError when there is none, or when it is the server's last."""
         try:
             answer = self._dialogue.next_answer() or await self._next_answer(phase)
-        except ProtocolError as error:
+        except (OSError, ProtocolError) as error:
             raise self._failure(phase, error) from error
         reply = replace(answer.reply, text=concealed(answer.reply.text)) if concealed else answer.reply
         self._transcript.received(reply)
@@ -67,17 +69,21 @@ class Conversation:
 
     async def _next_answer(self, phase: Phase) -> Answer:
         """Wait for it. Most replies of a pipelined group have come with the first: these cost no deadline."""
-        async with self._within(phase):
-            while (answer := self._dialogue.next_answer()) is None:
-                self._dialogue.receive(await self._wire.read())
-        return answer
+        deadline = self._deadline(phase)
+        while True:
+            self._dialogue.receive(await self._wire.read(deadline))
+            if answer := self._dialogue.next_answer():
+                return answer
+
+    def _deadline(self, phase: Phase) -> float:
+        """When `phase`, begun now, has to be over, in the time of the event loop."""
+        return min(self._time() + self._timeouts.of(phase), self._cap)
 
     @asynccontextmanager
     async def _within(self, phase: Phase) -> AsyncIterator[None]:
         """Give `phase` its time, and translate what may happen to it."""
-        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(min(now + self._timeouts.of(phase), self._cap)):
+            async with asyncio.timeout_at(self._deadline(phase)):
                 yield
         except (OSError, ProtocolError, ValueError) as error:
             # OSError is TimeoutError and SSLError too; ValueError is a host name that cannot be one.

@@ -57,6 +57,11 @@ _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 # class       = "2" / "4" / "5" ; subject, detail = 1*3digit
 _STATUS = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t]+|\Z)")
 
+# What most replies are: one line as the grammar has it, under any bound, with nothing in it to be cleaned.
+_SHORT_REPLY = re.compile(
+    rb"(?=[ -~]{4,510}\r\n)(([2-5])[0-9]{2}) (?:((?!3)\2\.[0-9]{1,3}\.[0-9]{1,3})(?: +|(?=\r)))?([ -~]*)\r\n"
+)
+
 _UNPRINTABLE = re.compile(rf"(?!\t)[{_CONTROL}\u2028\u2029]")
 
 
@@ -156,6 +161,18 @@ def reply_line(line: bytes) -> ReplyLine:
 def _printable(text: bytes) -> str:
     """Decode as UTF-8; what cannot be shown in a terminal, a log or a DSN becomes U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text.decode("utf-8", "replace"))
+
+
+def short_reply(octets: bytes | bytearray) -> tuple[Reply, int] | None:
+    """The reply that stands first in these octets, and its length there, if it is plain and short.
+
+    It is what `reply_line` and `reply` make of it. `None` says nothing: it may be a reply all the same.
+    """
+    match = _SHORT_REPLY.match(octets)
+    if match is None:
+        return None
+    code, _, status, text = match.groups(b"")
+    return Reply(int(code), status.decode(), text.decode()), match.end()
 
 
 def reply(code: int, texts: Iterable[str]) -> Reply:

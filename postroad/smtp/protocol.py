@@ -4,8 +4,8 @@ It knows which replies are due, in what order, and refuses all others. No socket
 """
 
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, StrEnum, auto
+from typing import NamedTuple
 
 from postroad.mail.reply import Reply
 from postroad.smtp import grammar
@@ -44,6 +44,10 @@ class ReplyReader:
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, None while there is none; ProtocolError when there will never be one."""
+        if not self._texts and (short := grammar.short_reply(self._octets)):
+            reply, length = short
+            del self._octets[:length]
+            return reply
         while (line := self._next_line()) is not None:
             if self._add(line):
                 reply = grammar.reply(self._code, self._texts)
@@ -77,7 +81,7 @@ class ReplyReader:
         return line.last
 
 
-class Command(Enum):
+class Command(StrEnum):
     """What a reply can answer; the values are the verbs on the wire, as far as there is one."""
 
     BANNER = "(banner)"  # answers the connection itself (RFC 5321 section 3.1)
@@ -95,7 +99,11 @@ class Command(Enum):
     QUIT = "QUIT"
 
 
-class State(Enum):
+# By the first octets of its line, which tell them apart.
+COMMANDS = {command.value[:4].encode(): command for command in Command}
+
+
+class State(IntEnum):
     """Where a session stands."""
 
     CONNECTED = auto()  # EHLO must come; -> GREETED by its 2yz. Again after the 220 to STARTTLS
@@ -123,8 +131,7 @@ _LEADS_A_GROUP = {Command.MAIL, Command.RCPT}
 _INTERMEDIATE = {Command.AUTH: 334, Command.DATA: 354}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply and what it answers; None for the 421 of a server that closes an idle session."""
 
     command: Command | None
@@ -153,7 +160,7 @@ class Dialogue:
 
     def send(self, line: bytes) -> None:
         """Note that a command line goes out; RuntimeError when it is not its turn (a bug of ours)."""
-        command = Command(line.split(maxsplit=1)[0].decode())
+        command = COMMANDS[line[:4]]
         in_turn = not self._due or (self._due[-1] in _LEADS_A_GROUP and self.state is State.TRANSACTION)
         if command not in _MAY_SEND[self.state] or not in_turn or self._challenged:
             raise RuntimeError(f"{command.value} is out of turn: {self.state.name}, {len(self._due)} replies due")

@@ -1,12 +1,12 @@
 """How long an SMTP session may take at each phase, and how it is told that it failed there."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from postroad.mail.reply import Reply
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """What was going on; the value completes a sentence."""
 
     CONNECT = "while connecting"
@@ -45,11 +45,16 @@ class Timeouts:
 
     def of(self, phase: Phase) -> float:
         """The seconds that `phase` may take."""
-        seconds: float = getattr(self, _TIMED_AS.get(phase, phase.name.lower()))
+        seconds: float = getattr(self, _TIMED_AS[phase])
         return seconds
 
 
-_TIMED_AS = {Phase.HANDSHAKE: "starttls", Phase.BDAT: "dot", Phase.IDLE: "quit", Phase.RSET: "quit"}
+_TIMED_AS = {phase: phase.name.lower() for phase in Phase} | {
+    Phase.HANDSHAKE: "starttls",
+    Phase.BDAT: "dot",
+    Phase.IDLE: "quit",
+    Phase.RSET: "quit",
+}
 
 
 class SessionError(Exception):

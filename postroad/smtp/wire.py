@@ -21,37 +21,41 @@ class Wire(asyncio.Protocol):
     """The octets of one TCP or TLS connection. What was over TCP before is another wire's."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._arrived = bytearray()
+        self._arrived = b""
         self._end: Exception | None = None
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None  # what a reader waits for
         self._room = asyncio.Event()
         self._room.set()
         self.gone = asyncio.Event()
+        self.tls: ssl.SSLObject | None = None  # the TLS layer; None over bare TCP
 
     @property
     def stirred(self) -> bool:
         """Octets have arrived, or the end of them."""
         return bool(self._arrived) or self._end is not None
 
-    @property
-    def tls(self) -> ssl.SSLObject | None:
-        """The TLS layer; None over bare TCP."""
-        found: ssl.SSLObject | None = self._connected.get_extra_info("ssl_object")
-        return found
-
-    async def read(self) -> bytes:
-        """Wait for octets; OSError when there will be none."""
-        while not self.stirred:
-            self._news.clear()
-            await self._news.wait()
+    async def read(self, deadline: float) -> bytes:
+        """Wait for octets, until `deadline` in the time of the loop; OSError when there will be none by then."""
+        if not self.stirred:
+            # One future and one timer: an event under a timeout is several of each, and this is waited for most.
+            self._news = self._loop.create_future()
+            timer = self._loop.call_at(deadline, _time_out, self._news)
+            try:
+                await self._news
+            finally:
+                timer.cancel()
         if self._end is not None and not self._arrived:
             raise self._end
-        octets = bytes(self._arrived)
-        self._arrived.clear()
-        if self._end is None:
+        octets, self._arrived = self._arrived, b""
+        if self._end is None and len(octets) > ARRIVED_OCTETS:
             self._connected.resume_reading()
         return octets
+
+    def _stir(self) -> None:
+        if self._news and not self._news.done():
+            self._news.set_result(None)
 
     def write(self, octets: bytes) -> None:
         """Send, if there still is somebody; whoever waits for the reply learns that there is not."""
@@ -68,7 +72,7 @@ class Wire(asyncio.Protocol):
     ) -> Self:
         """A new wire over TLS on the same socket, given so many seconds for its handshake and its end."""
         wire = type(self)()
-        transport = await asyncio.get_running_loop().start_tls(
+        transport = await self._loop.start_tls(
             self._connected,
             wire,
             context,
@@ -100,25 +104,26 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self.tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
         """Keep what arrives, up to a bound."""
         self._arrived += data
         if self._transport and len(self._arrived) > ARRIVED_OCTETS:
             self._transport.pause_reading()
-        self._news.set()
+        self._stir()
 
     def eof_received(self) -> None:
         """Nothing more will arrive; asyncio then closes the connection."""
         self._end = self._end or ConnectionError("the connection was closed by the server")
-        self._news.set()
+        self._stir()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits."""
         if exc is not None and self._transport and not self._transport.get_extra_info("sslcontext"):
             self._read_last_words(self._transport)
         self._end = self._end or exc or ConnectionError("the connection was closed")
-        self._news.set()
+        self._stir()
         self._room.set()
         self.gone.set()
 
@@ -135,6 +140,11 @@ class Wire(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self._room.set()
+
+
+def _time_out(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_exception(TimeoutError())
 
 
 async def connect(host: str, port: int) -> Wire:

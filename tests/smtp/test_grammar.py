@@ -176,6 +176,40 @@ def test_enhanced_status_codes(code, texts, expected):
     assert grammar.reply(code, texts) == expected
 
 
+def read_at_length(line):
+    """What the grammar of lines and of replies makes of a line."""
+    try:
+        found = grammar.reply_line(line)
+    except ValueError:
+        return None
+    return grammar.reply(found.code, [found.text]) if found.last else None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"250 ", b"250 2.0.0", b"250 2.0.0 Ok", b"550  two  blanks ", b"550 5.1.1   no ", b"550 5.1.1: no"),
+        *(b"354 3.0.0 go", b"450 5.1.1 mixed up", b"299 2.1.1234 x", b"250 2.0.0 " + b"x" * 500),
+    ],
+)
+def test_short_replies(line):
+    """A printable line of up to 510 octets is a whole reply; its status is as any reply's, and it has its end."""
+    octets = line + b"\r\n"
+    assert grammar.short_reply(octets + b"250 more\r\n") == (read_at_length(line), len(octets))
+
+
+WORDS = st.sampled_from(
+    [b"250", b"354", b"55", b" ", b"-", b"2.1.5", b"5.1.1", b".1", b"\t", b"\r", b"\xff", b" " * 300]
+)
+
+
+@given(st.lists(WORDS, max_size=8).map(b"".join), st.sampled_from([b"\r\n", b"\n", b"\r", b""]))
+def test_a_short_reply_is_what_it_is_at_length(line, end):
+    """Whatever the octets, a reply that is taken in one piece is the same as from its line."""
+    if found := grammar.short_reply(line + end):
+        assert found == (read_at_length(line), len(line + end))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
