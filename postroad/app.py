@@ -16,6 +16,7 @@ from postroad.control.secret_key import sealing_of
 from postroad.database import facts
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.keeper import Signed
 from postroad.domains.signing import Signer
 from postroad.front import Front
 from postroad.mail.envelope import LOCAL
@@ -66,7 +67,7 @@ async def _run(
         await prepare(database, settings.folder, set_up.url, clock)
     house = _house(settings, database, sealing)
     await database.commit(lambda connection: _recover(connection, house, set_up.url, alone=database.alone))
-    http = front.at(address, database, house.wake) if front else _http(set_up, database, house)
+    http = front.at(address, database, house.wake, house.signed) if front else _http(set_up, database, house)
     async with _hearing(settings, database, house, sealing):
         await http.begin()
         running = asyncio.create_task(house.runner.run() if settings.role != "web" else _nothing())
@@ -114,11 +115,16 @@ class _House:
     runner: Runner
     outgoing: Outgoing | None
     pruner: Pruner
+    signer: Signer
     loop: asyncio.AbstractEventLoop
 
     def wake(self) -> None:
         """There may be new mail; thread-safe."""
         self.loop.call_soon_threadsafe(self.runner.wake)
+
+    def signed(self, signed: Signed) -> None:
+        """Mail that will be claimed has these signatures; thread-safe."""
+        self.signer.take(signed.form, signed.at, signed.fields)
 
 
 def _house(settings: Settings, database: Database, sealing: Sealing) -> _House:
@@ -141,7 +147,7 @@ def _house(settings: Settings, database: Database, sealing: Sealing) -> _House:
     )
     pruner = Pruner(database, settings.keep_settled_days, settings.keep_messages_days, clock)
     decided_by = outgoing.decided_by(settings, way_out)
-    return _House(decided_by, runner, way_out, pruner, asyncio.get_running_loop())
+    return _House(decided_by, runner, way_out, pruner, signer, asyncio.get_running_loop())
 
 
 def _node_sessions(settings: Settings) -> int:

@@ -18,12 +18,16 @@ import uvloop
 from postroad import outgoing, serving
 from postroad.clock import clock
 from postroad.control.secret_key import sealing_of
+from postroad.database.beside import Handing
 from postroad.database.channel import Channels, pair
 from postroad.database.engine import Database
-from postroad.database.keeper import Keeper
-from postroad.domains.signing import Signer
-from postroad.refusals import Failure
+from postroad.database.keeper import Keeper, Signed
+from postroad.domains.signing import Signer, form_of
+from postroad.mail.dkim import CannotSign
+from postroad.mail.outcome import Content
+from postroad.refusals import Failure, Refusal
 from postroad.settings import Settings
+from postroad.submission import MakeReady
 
 # How long the child may take for its end beside the time that requests under way have.
 GRACE_SECONDS = 5.0
@@ -37,9 +41,18 @@ class Front:
         self._channels = channels
         self._status: int | None = None
 
-    def at(self, address: tuple[str, int], database: Database, wake: Callable[[], None]) -> "FrontHttp":
-        """What answers HTTP at that address, of this database; `wake` is called when there may be new mail."""
-        return FrontHttp(self, self._channels, address, database.keep(self._channels, wake))
+    def at(
+        self,
+        address: tuple[str, int],
+        database: Database,
+        wake: Callable[[], None],
+        signed: Callable[[Signed], None],
+    ) -> "FrontHttp":
+        """What answers HTTP at that address, of this database.
+
+        `wake` is called when there may be new mail, and `signed` before, with the signatures made for it.
+        """
+        return FrontHttp(self, self._channels, address, database.keep(self._channels, wake, signed))
 
     def signal(self, number: int) -> None:
         """Send a signal, if it is still there."""
@@ -136,8 +149,10 @@ async def _answer(settings: Settings, channels: Channels, address: tuple[str, in
     database = Database(settings.folder, floor=settings.free_floor, keeper=channels)
     handing = await database.join(channels)
     set_up = serving.SetUp(settings, address, sealing_of(settings), sandbox)
-    way_out = outgoing.of(settings, Signer(database, set_up.sealing, clock).signed, database, clock)
-    http = serving.Http(set_up, serving.face_of(set_up, database, way_out, _nothing, handing.counted))
+    signer = Signer(database, set_up.sealing, clock)
+    way_out = outgoing.of(settings, signer.signed, database, clock)
+    face = serving.face_of(set_up, database, way_out, _nothing, handing.counted, _signing(signer, handing))
+    http = serving.Http(set_up, face)
     told = serving.heed_signals()
     await http.begin()
     serving.spare_the_collector()
@@ -147,6 +162,18 @@ async def _answer(settings: Settings, channels: Channels, address: tuple[str, in
     await http.end(settings.drain_seconds)
     sys.stderr.flush()
     os._exit(0 if told.is_set() else 1)
+
+
+def _signing(signer: Signer, handing: Handing) -> MakeReady:
+    """Signs here, where there is a core for it, what the keeper will relay; which else signs by itself."""
+
+    async def sign(content: Content) -> None:
+        now = clock()
+        with contextlib.suppress(CannotSign, Refusal):
+            if fields := await signer.signatures(content):
+                handing.say_signed(Signed(form_of(content), now, fields))
+
+    return sign
 
 
 def _nothing() -> None:

@@ -28,7 +28,7 @@ from postroad.outgoing import Outgoing
 from postroad.refusals import Failure
 from postroad.sealing import Sealing
 from postroad.settings import SettingError, Settings
-from postroad.submission import Policy, Route, Submission
+from postroad.submission import MakeReady, Policy, Route, Submission
 from postroad.web.addresses import Addresses
 from postroad.web.asgi import Face
 from postroad.web.body_memory import BodyMemory, sharing
@@ -69,11 +69,17 @@ def face_of(
     way_out: Outgoing | None,
     wake: Callable[[], None],
     elsewhere: Callable[[], Awaitable[Sequence[Metric]]] | None = None,
+    make_ready: MakeReady | None = None,
 ) -> Face:
-    """The face of a server so set up; `wake` stirs the queue, `elsewhere` tells what other processes counted."""
+    """The face of a server so set up; `wake` stirs the queue, `elsewhere` tells what other processes counted.
+
+    `make_ready` is given what will be relayed.
+    """
     settings, url = set_up.settings, set_up.url
     directory = accounts.Directory(database)
-    submission = Submission(database, Identifiers(), _policy(settings), _route(directory, way_out), wake)
+    submission = Submission(
+        database, Identifiers(), _policy(settings), _route(directory, way_out), wake, make_ready
+    )
     loopback = not settings.behind_proxy
     tokens = _tokens(database, url, settings.universe_domain)
     addresses = Addresses(url, settings.host_names, "https" if settings.behind_proxy else _scheme(settings))

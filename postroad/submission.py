@@ -4,7 +4,7 @@ Responsibility passes when `submit` returns: content, the author's copy and the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
@@ -17,11 +17,13 @@ from postroad.database import content as contents
 from postroad.database.commit import NO_ROWS, Rows
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers, number_of, text_of
+from postroad.database.schema import recipient
 from postroad.mail import added, intake, message, transmission
 from postroad.mail.address import BadAddress, Mailbox, caseless, parse_list
 from postroad.mail.copies import Copies, copies
-from postroad.mail.envelope import BccTransactions, Recipients, envelopes, recipients
+from postroad.mail.envelope import LOCAL, BccTransactions, Recipients, envelopes, recipients
 from postroad.mail.message import Message
+from postroad.mail.outcome import Content
 from postroad.mail.threads import Ancestry, ancestry, message_id_of
 from postroad.mailbox import messages
 from postroad.oauth.accounts import Account
@@ -36,6 +38,9 @@ FromPolicy = Literal["rewrite", "refuse"]
 # Given reverse-path and all forward-paths of a message, answers with a function from each of the latter to its
 # destination.
 Route = Callable[[str, list[str]], Awaitable[Callable[[str], str]]]
+
+# Does for the relay what can be done before a message is stored. Raises nothing that the message is to blame for.
+MakeReady = Callable[[Content], Awaitable[None]]
 
 # How often a message is given another number: two in a row are taken once in 2^40 times.
 OTHER_NUMBERS = 2
@@ -96,13 +101,17 @@ class Accepted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Accepts messages into `database`. `route` tells the destinations of addresses; `wake` stirs the queue."""
+    """Accepts messages into `database`. `route` tells the destinations of addresses; `wake` stirs the queue.
+
+    `make_ready` is given what will be relayed, before it is stored, if its octets are few and here.
+    """
 
     database: Database
     identifiers: Identifiers
     policy: Policy
     route: Route
     wake: Callable[[], None]
+    make_ready: MakeReady | None = None
 
     @property
     def uploads(self) -> Uploads:
@@ -123,6 +132,8 @@ class Submission:
         prepared = await unless_small(len(submitted), prepare, *given)
         pieces = (prepared.copies.header_section, prepared.copies.rest)
         accepted, rows = await self._rows(account, prepared, pieces, thread_number(thread), now)
+        if self.make_ready and len(submitted) <= PARSED_ON_LOOP and _goes_out(rows):
+            await self.make_ready(_stored(prepared, pieces))
         try:
             await self.database.insert(rows)
         except IntegrityError:  # another node took the same number in the same millisecond
@@ -314,6 +325,27 @@ def _content(account: Account, prepared: Prepared, pieces: Sequence[Octets]) -> 
         "message_id": prepared.message_id,
     }
     return contents.rows(prepared.body.content_id, account.account_id, pieces, facts)
+
+
+def _goes_out(rows: Rows) -> bool:
+    return any(row["destination"] != LOCAL for row in rows.get(recipient, ()))
+
+
+def _stored(prepared: Prepared, pieces: Sequence[Octets]) -> Content:
+    """The content as the relay will find it."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"".join(pieces)
+
+    return Content(
+        content_id=prepared.body.content_id,
+        size=prepared.size,
+        longest_line=prepared.body.longest_line,
+        eight_bit=prepared.body.eight_bit,
+        utf8_header=prepared.utf8_header,
+        tls_optional=prepared.tls_optional,
+        chunks=chunks,
+    )
 
 
 def _authors_copy(account: Account, prepared: Prepared, accepted: Accepted, now: int) -> messages.Stored:

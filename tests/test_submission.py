@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from postroad.database import content as contents
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
-from postroad.database.schema import recipient
+from postroad.database.schema import content, recipient
 from postroad.mail.address import BadAddress, Mailbox, parse_address, parse_list
 from postroad.mail.copies import with_insertions
-from postroad.mail.envelope import Recipients
+from postroad.mail.envelope import LOCAL, Recipients
 from postroad.mail.message import parse
 from postroad.mail.threads import message_id_of
 from postroad.oauth import accounts
@@ -39,6 +40,7 @@ from postroad.refusals import (
 )
 from postroad.submission import (
     MAX_KEPT_NAME,
+    PARSED_ON_LOOP,
     Policy,
     Prepared,
     Submission,
@@ -1292,6 +1294,42 @@ def test_sender_and_recipients_decide_on_destinations(tmp_path):
         )
     assert asked == [(AUTHOR, [BOB, "c@c.example"])]
     assert sorted(found) == [f"{AUTHOR} to {BOB}", f"{AUTHOR} to c@c.example"]
+
+
+GOES_OUT = {
+    # recipients, octets of the body -> whether it is made ready
+    "to somebody elsewhere": ("you@out.example", 9, True),
+    "to somebody here": ("you@d.example", 9, False),
+    "to both": ("you@d.example, you@out.example", 9, True),
+    "to oneself": (AUTHOR, 9, False),
+    "of many octets": ("you@out.example", PARSED_ON_LOOP, False),
+}
+
+
+@pytest.mark.parametrize(("to", "size", "ready"), GOES_OUT.values(), ids=GOES_OUT)
+def test_what_will_be_relayed_is_made_ready_as_it_will_be_found(tmp_path, to, size, ready):
+    """Before it is stored, and with the very octets and facts that are stored; mail for here is not."""
+    seen = []
+
+    async def route(reverse_path, forward_paths):
+        return lambda path: "out" if path.endswith("@out.example") else LOCAL
+
+    async def make_ready(one):
+        octets = b"".join([chunk async for chunk in one.chunks()])
+        stored = database.look(lambda connection: connection.execute(select(content)).all())
+        seen.append((one.content_id, one.size, one.longest_line, one.eight_bit, octets, stored))
+
+    with closing(Database(tmp_path, floor=0)) as database:
+        alice = database.submit(
+            lambda connection: accounts.add(connection, AUTHOR, administrator=False, now=NOW)
+        ).result()
+        submission = Submission(database, Identifiers(), POLICY, route, lambda: None, make_ready)
+        submitted = f"To: {to}\r\n\r\n".encode() + b"\xff" * size
+        accepted = asyncio.run(submission.submit(alice, submitted, "", NOW))
+        whole = database.look(lambda connection: contents.whole(connection, accepted.gmail_id))
+        [row] = database.look(lambda connection: connection.execute(select(content)).all())
+    found = (row.content_id, row.size, row.longest_line, row.eight_bit, whole, [])
+    assert seen == ([found] if ready else [])
 
 
 class Numbers(Identifiers):

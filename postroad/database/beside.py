@@ -6,7 +6,6 @@ statements are carried out there.
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,24 @@ from postroad.database import sqlite
 from postroad.database.channel import Channel, Incoming, packed
 from postroad.database.commit import Rows, resolve
 from postroad.database.health import Health
-from postroad.database.keeper import COMMIT, ROLLBACK, Count, Failed, Found, Insert, Latched, Ready, Statement
+from postroad.database.keeper import (
+    COMMIT,
+    ROLLBACK,
+    Count,
+    Failed,
+    Found,
+    Insert,
+    Latched,
+    Ready,
+    Signed,
+    Statement,
+)
 
-# So many handovers of rows are under way at most, one being synced and one to follow: what is asked for meanwhile
-# goes together with the next, as each costs both processes a wake-up.
-UNDER_WAY = 2
 # How this process ends when the one that has the file is gone: all it was told and did not pass on is void.
 ORPHANED = 3
 
 
-Asked = Insert | Count | Latched | Ready
+Asked = Insert | Signed | Count | Latched | Ready
 
 
 class Handing(asyncio.Protocol):
@@ -39,7 +46,6 @@ class Handing(asyncio.Protocol):
         self._asked: list[Asked] = []
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
-        self._under_way: deque[int] = deque()  # handovers not answered yet, each by its last number
 
     async def begin(self, channel: Channel) -> None:
         """Listen from now on, first to what was taken in and not received."""
@@ -61,6 +67,10 @@ class Handing(asyncio.Protocol):
         found: list[Any] = await self._answer_to(Count)
         return found
 
+    def say_signed(self, signed: Signed) -> None:
+        """Signatures of a content; its rows are to be handed over next."""
+        self._ask(signed)
+
     def say_ready(self) -> None:
         """Requests are answered here from now on."""
         self._ask(Ready())
@@ -75,17 +85,12 @@ class Handing(asyncio.Protocol):
         return future
 
     def _ask(self, asked: Asked) -> None:
-        """Ask, together with all that is asked in this turn of the loop, and what had to wait."""
-        self._loop.call_soon(self._hand_over)
+        """Ask, together with all that is asked in this turn of the loop."""
+        if not self._asked:
+            self._loop.call_soon(self._hand_over)
         self._asked.append(asked)
 
     def _hand_over(self) -> None:
-        """Rows when it is their turn; anything else at once, as it is answered at once."""
-        last = self._asked[-1] if self._asked else None
-        if last is None or (isinstance(last, Insert) and len(self._under_way) >= UNDER_WAY):
-            return
-        if isinstance(last, Insert):
-            self._under_way.append(last.number)
         asked, self._asked = self._asked, []
         self._transport.write(packed(asked))
 
@@ -101,10 +106,6 @@ class Handing(asyncio.Protocol):
         if isinstance(told, Latched):
             self._health.latch(told.cause)
             return
-        newest = max(number for number, _ in told)
-        while self._under_way and self._under_way[0] <= newest:
-            self._under_way.popleft()
-        self._hand_over()
         resolve((self._futures.pop(number), result) for number, result in told)
 
 

@@ -14,7 +14,7 @@ from postroad.database import beside, postgresql, sqlite
 from postroad.database.channel import Channels
 from postroad.database.commit import Committer, Rows
 from postroad.database.content import is_large
-from postroad.database.keeper import Keeper
+from postroad.database.keeper import Keeper, Signed
 
 T = TypeVar("T")
 _Store = sqlite.File | beside.File | postgresql.Server
@@ -58,9 +58,14 @@ class Database:
         self.insert = insert
         return handing
 
-    def keep(self, front: Channels, wake: Callable[[], None]) -> Keeper:
-        """Do what the process at the other end may not; `wake` is called when that may have brought mail."""
-        return Keeper(front, self._committer, self.health, wake)
+    def keep(
+        self, front: Channels, wake: Callable[[], None], signed: Callable[[Signed], None] = lambda _: None
+    ) -> Keeper:
+        """Do what the process at the other end may not; `wake` is called when that may have brought mail.
+
+        `signed` is told, on another thread, what that process has signed of the mail it hands over.
+        """
+        return Keeper(front, self._committer, self.health, wake, signed)
 
     @property
     def commits(self) -> int:

@@ -46,6 +46,15 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """The signatures of a content whose rows come next, in the form it has there, made at that time."""
+
+    form: tuple[int, int, bool]
+    at: int
+    fields: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Latched:
     """The one who says so trusts the storage no more. To both sides."""
 
@@ -91,14 +100,24 @@ class _UndoneError(Exception):
 class Keeper:
     """Serves both channels, each on a thread, until their other ends close. `wake`: there may be new mail.
 
+    `signed` is told of signatures, before the rows of what they sign are inserted.
+
     `ready` is done when the front answers requests, `gone` when it has ended.
     """
 
-    def __init__(self, channels: Channels, committer: Committer, health: Health, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        committer: Committer,
+        health: Health,
+        wake: Callable[[], None],
+        signed: Callable[[Signed], None],
+    ) -> None:
         self._rows, self._statements = channels
         self._committer = committer
         self._health = health
         self._wake = wake
+        self._signed = signed
         self.ready: Future[None] = Future()
         self.gone: Future[None] = Future()
         health.tell = self._say_latched
@@ -126,13 +145,15 @@ class Keeper:
                     self._heed(asked)
         self.gone.set_result(None)
 
-    def _heed(self, asked: Insert | Count | Latched | Ready) -> None:
+    def _heed(self, asked: Insert | Signed | Count | Latched | Ready) -> None:
         match asked:
             case Insert(number, rows):
                 try:
                     self._committer.insert_for(number, _by_table(rows), self)
                 except refusals.Draining as refusal:
                     self.tell([(number, Raised(refusal))])
+            case Signed():
+                self._signed(asked)
             case Count(number):
                 self._rows.send([(number, metrics.counted())])
             case Latched(cause):

@@ -53,6 +53,11 @@ class _Made:
     task: asyncio.Task[bytes]
 
 
+def form_of(content: Content) -> Form:
+    """The form of a content as it is."""
+    return (content.content_id, content.longest_line, content.eight_bit)
+
+
 class Signer:
     """Signs by the keys of the author's domain. For the event loop it is made on."""
 
@@ -63,6 +68,7 @@ class Signer:
         self._threads = ThreadPoolExecutor(THREADS, "signer")
         self._keys: dict[str, _Keys] = {}
         self._made: dict[Form, _Made] = {}
+        self._given: dict[Form, tuple[int, bytes]] = {}
         self._to_make: list[_Wanted] = []
         self._asked_at, self._somebody = -FRESH_MS, False
 
@@ -72,9 +78,7 @@ class Signer:
         Raises `CannotSign` when a key does not open, and what reading the content does: mail does not go out
         unsigned, or signed by half, because something broke.
         """
-        if not await self._anybody_signs():
-            return content
-        fields = await asyncio.shield(self._signatures(content))
+        fields = await self.signatures(content)
         if not fields:
             return content
 
@@ -85,10 +89,25 @@ class Signer:
 
         return replace(content, size=len(fields) + content.size, chunks=chunks)
 
+    async def signatures(self, content: Content) -> bytes:
+        """The fields to put before it; b"" when the author's domain has no key. Raises what `signed` raises."""
+        if not await self._anybody_signs():
+            return b""
+        given = self._given_for(content)
+        return given if given is not None else await asyncio.shield(self._signatures(content))
+
     def begin(self, content: Content) -> None:
         """It will probably be sent as it is: its signatures may be made meanwhile."""
-        if self._somebody:
+        if self._somebody and self._given_for(content) is None:
             self._signatures(content)
+
+    def take(self, form: Form, at: int, fields: bytes) -> None:
+        """Signatures that another process of ours made for a content, at that time. Thread-safe."""
+        _remember(self._given, form, (at, fields))
+
+    def _given_for(self, content: Content) -> bytes | None:
+        at, fields = self._given.get(form_of(content), (0, None))
+        return fields if at <= self._clock() < at + SERVE_MS else None
 
     async def _anybody_signs(self) -> bool:
         """Whether any domain has a key; if none has, no message need be looked at."""
@@ -100,7 +119,7 @@ class Signer:
 
     def _signatures(self, content: Content) -> asyncio.Task[bytes]:
         """Those made for this form before, or being made."""
-        form, now = (content.content_id, content.longest_line, content.eight_bit), self._clock()
+        form, now = form_of(content), self._clock()
         made = self._made.get(form)
         if made is None or not made.at <= now < made.at + SERVE_MS:
             made = _Made(now, asyncio.create_task(self._sign(content, now)))

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager, closing
-from itertools import chain
 from typing import NamedTuple
 
 import pytest
@@ -17,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from postroad import refusals
 from postroad.database import content as contents
 from postroad.database import facts
-from postroad.database.beside import ORPHANED, UNDER_WAY, Handing
+from postroad.database.beside import ORPHANED, Handing
 from postroad.database.channel import Channels, pair
 from postroad.database.commit import Raised, insert
 from postroad.database.content import CHUNK, is_large
@@ -134,38 +133,6 @@ def test_rows_asked_for_in_one_turn_arrive_in_one_message():
             return [asked.rows["fact"][0]["name"] for asked in message]
 
     assert asyncio.run(running()) == [str(number) for number in range(50)]
-
-
-def test_rows_go_together_while_others_are_under_way():
-    """Two handovers may be unanswered; what is asked for then waits for an answer, unless it is no rows."""
-
-    async def running():
-        ours, theirs = pair()
-        with closing(ours), closing(theirs):
-            handing = Handing(Health(None, 0))
-            await handing.begin(theirs.rows)
-            tasks, heard = [], []
-
-            async def ask(*some):
-                tasks.extend(map(asyncio.create_task, some))
-                for _ in range(3):
-                    await asyncio.sleep(0)
-
-            for number in range(4):
-                await ask(handing.insert(rows(str(number))))
-            heard += [await asyncio.to_thread(ours.rows.receive) for _ in range(UNDER_WAY)]
-            await ask(handing.counted())
-            heard.append(await asyncio.to_thread(ours.rows.receive))
-            for number in range(4, 6):
-                await ask(handing.insert(rows(str(number))))
-            ours.rows.send([(heard[0][0].number, None)])
-            heard.append(await asyncio.to_thread(ours.rows.receive))
-            ours.rows.send([(asked.number, None) for asked in chain(*heard[1:])])
-            await asyncio.gather(*tasks)
-            await close(handing)
-            return [[type(asked) for asked in message] for message in heard]
-
-    assert asyncio.run(running()) == [[Insert], [Insert], [Insert, Insert, Count], [Insert, Insert]]
 
 
 def test_who_gave_up_is_passed_over(tmp_path):

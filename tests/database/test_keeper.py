@@ -22,6 +22,7 @@ from postroad.database.keeper import (
     Keeper,
     Latched,
     Ready,
+    Signed,
     Statement,
 )
 from tests.database.test_commit import failed_disk, held_up, names, raising, writing
@@ -37,6 +38,7 @@ class Kept(NamedTuple):
     keeper: Keeper
     front: Channels
     woken: list[None]
+    signed: list[Signed]
 
 
 def serving():
@@ -48,11 +50,11 @@ def serving():
 def keeping(folder):
     """A database that is kept; at the end the front is gone first."""
     ours, theirs = pair()
-    woken = []
+    woken, signed = [], []
     with closing(Database(folder, floor=0)) as database:
-        keeper = database.keep(ours, lambda: woken.append(None))
+        keeper = database.keep(ours, lambda: woken.append(None), signed.append)
         try:
-            yield Kept(database, keeper, theirs, woken)
+            yield Kept(database, keeper, theirs, woken, signed)
         finally:
             theirs.close()
             for thread in serving():
@@ -90,6 +92,15 @@ def ended(front, how):
     """What the end of a transaction is answered."""
     front.statements.send(how)
     return front.statements.receive()
+
+
+def test_signatures_are_passed_on_before_the_rows_that_they_belong_to(tmp_path):
+    """Who claims mail finds them there."""
+    one = Signed((1, 998, False), 7, b"DKIM-Signature: v=1\r\n")
+    with keeping(tmp_path) as kept:
+        kept.front.rows.send([one, Insert(1, {"fact": [{"name": "row", "value": "."}]})])
+        assert kept.front.rows.receive() == [(1, None)]
+        assert kept.signed == [one]
 
 
 def test_rows_of_one_message_share_a_transaction_with_units_here(kept):

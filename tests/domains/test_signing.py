@@ -8,7 +8,7 @@ import pytest
 
 from postroad.database.engine import Database
 from postroad.domains import records, register
-from postroad.domains.signing import REMEMBERED, Signer
+from postroad.domains.signing import REMEMBERED, SERVE_MS, Signer, form_of
 from postroad.mail.dkim import CannotSign
 from postroad.mail.outcome import Content
 from postroad.sealing import Sealing
@@ -130,6 +130,23 @@ def test_what_is_begun_is_signed_once(database):
             assert reading.times == 2
 
     asyncio.run(sign())
+
+
+def test_what_another_process_signed_is_taken_while_it_is_fresh(database):
+    """Its signatures stand before the content in that form, for as long as our own would serve; then we sign."""
+
+    async def sign(age) -> tuple[bytes, int]:
+        signer, reading = Signer(database, SEALING, lambda: NOW), Reading(PLAIN)
+        signer.take(form_of(reading.content), NOW - age, b"X-Signed: elsewhere\r\n")
+        await signer.signed(Reading(PLAIN, content_id=9).content)  # now it knows that there are keys
+        signer.begin(reading.content)
+        content = await signer.signed(reading.content)
+        return (await octets_of(content))[:8], reading.times
+
+    assert asyncio.run(sign(0)) == (b"X-Signed", 1)
+    assert asyncio.run(sign(SERVE_MS - 1)) == (b"X-Signed", 1)
+    assert asyncio.run(sign(SERVE_MS)) == (b"DKIM-Sig", 2)
+    assert asyncio.run(sign(-1)) == (b"DKIM-Sig", 2)
 
 
 def test_without_any_key_no_message_is_looked_at(tmp_path):
