@@ -83,9 +83,10 @@ class Signer:
             return content
 
         async def chunks() -> AsyncIterator[bytes]:
-            yield fields
+            before = fields  # in one piece with what follows, as each piece is a system call
             async for octets in content.chunks():
-                yield octets
+                yield before + octets
+                before = b""
 
         return replace(content, size=len(fields) + content.size, chunks=chunks)
 

@@ -162,6 +162,16 @@ def test_without_any_key_no_message_is_looked_at(tmp_path):
     asyncio.run(sign())
 
 
+def test_signatures_travel_with_the_first_octets(database):
+    """A small message that is signed is still one piece, and a large one has no piece more."""
+
+    async def pieces(reading: Reading) -> int:
+        content = await Signer(database, SEALING, lambda: NOW).signed(reading.content)
+        return len([piece async for piece in content.chunks()])
+
+    assert [asyncio.run(pieces(Reading(PLAIN, chunk))) for chunk in (1 << 18, 16)] == [1, -(-len(PLAIN) // 16)]
+
+
 def test_a_content_is_signed_once(database):
     """Transactions at once and later share the signatures of a form; another form has its own."""
 
