@@ -35,6 +35,7 @@ async def send(call: Call) -> Response:
         return await uploads.answer(call, _accepted)
     body = await call.request.body(_json_limit(call.submission.policy.max_size))
     sent = await unless_small(len(body), read, body)
+    del body  # it may be 49 MB, and is not needed beside what was decoded
     refuse_others(call.account, call.route.variables["userId"])  # only now, as Google does (gmail-wire.md 6.3)
     if not sent.raw:
         raise refusals.RawMissing("the JSON body has no raw, or an empty one")
