@@ -34,7 +34,7 @@ class Extent:
     uploaded: int = LARGEST  # octets of each message of (f)
 
 
-SHORT = Extent(rounds=5, accepted=4000, relayed=2000, paced=3.0, queued=(1_000, 100_000), each=1000)
+SHORT = Extent(rounds=5, accepted=10_000, relayed=2000, paced=3.0, queued=(1_000, 100_000), each=1000)
 LONG = Extent(rounds=9, accepted=20_000, relayed=10_000, paced=10.0, queued=(1_000, 100_000, 1_000_000), each=4000)
 SMOKE = Extent(rounds=1, accepted=64, relayed=64, paced=0.2, queued=(10, 100), each=64, uploaded=MEBIBYTE)
 
