@@ -15,6 +15,7 @@ from postroad.database import content as contents
 from postroad.database.commit import Act
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.mail.envelope import LOCAL
 from postroad.mail.outcome import Attempt, Attempted, Content, Delayed, Errand
 from postroad.mail.reply import ours
 from postroad.queue import claims, gates, reports, shaping, store
@@ -57,7 +58,7 @@ class Turns:
 class Runner:
     """Runs attempts, so many at once as `limits` allow. `attempt` is chosen by `attempt_for(destination)`.
 
-    `begin` is told of an errand that may have to wait for its turn, to begin what needs no session.
+    `begin` is told of an errand to a next hop, which may have to wait, to begin what needs no session.
     """
 
     database: Database
@@ -188,7 +189,7 @@ class Runner:
     async def _work(self, claimed: store.Claim) -> None:
         """Attempt and settle; what is cut off before that is given back, an outcome once known is recorded."""
         errand, turns = self._errand(claimed), self._turns_of(claimed.destination)
-        if claimed.octets is not None:
+        if claimed.octets is not None and claimed.destination != LOCAL:
             self.begin(errand)
         try:
             async with turns.one:

@@ -624,6 +624,20 @@ def test_what_is_claimed_ahead_waits_for_its_turn_and_is_begun(play):
     play(scenario)
 
 
+def test_nothing_is_begun_for_mail_that_stays_here(play):
+    """A mailbox of this server wants no signatures."""
+
+    async def scenario(house):
+        fake, begun = Fake(), []
+        fake.go_on.set()
+        await house.accept(destination=lambda _: LOCAL)
+        async with house.running(fake, begin=lambda errand: begun.append(errand.queue_id)):
+            await fake.begun.acquire()
+        assert begun == []
+
+    play(scenario)
+
+
 def test_what_is_claimed_ahead_is_given_back_when_the_destination_is_not_reached(play):
     """Those that talk find out; who waits is not tried, and waits behind the gate like all others."""
 
