@@ -13,9 +13,9 @@ from bench.load import Sender
 from bench.postroad_server import AUTHOR, RECIPIENT, Engine, Postroad, message, running_postroad
 from bench.sections import Field
 from postroad.database import content as contents
-from postroad.database.commit import Rows, insert
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import Rows, insert
 from postroad.database.schema import recipient
 from postroad.mail.envelope import Envelope
 from postroad.mailbox import messages

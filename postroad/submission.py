@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from postroad import maillog, refusals
 from postroad.database import content as contents
-from postroad.database.commit import NO_ROWS, Rows
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers, number_of, text_of
+from postroad.database.rows import NO_ROWS, Rows
 from postroad.database.schema import recipient
 from postroad.mail import added, intake, message, transmission
 from postroad.mail.address import BadAddress, Mailbox, caseless, parse_list

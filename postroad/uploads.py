@@ -18,10 +18,10 @@ from sqlalchemy.exc import IntegrityError
 
 from postroad import refusals
 from postroad.database import loose
-from postroad.database.commit import insert
 from postroad.database.content import CHUNK
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, upload
 from postroad.mail.intake import Intake, take
 

@@ -5,8 +5,8 @@ import itertools
 from sqlalchemy import select
 
 from postroad.database import content as contents
-from postroad.database.commit import insert
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import recipient
 from postroad.mail.envelope import Envelope
 from postroad.mail.outcome import Attempted

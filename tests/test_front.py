@@ -11,7 +11,7 @@ from postroad.database.beside import Handing
 from postroad.database.channel import pair
 from postroad.database.engine import Database
 from postroad.database.health import Health
-from postroad.database.keeper import Count, Signed
+from postroad.database.keeper import Count, Signed, read
 from postroad.domains import register
 from postroad.domains.signing import Signer
 from postroad.front import _signing
@@ -47,9 +47,9 @@ def test_what_the_front_can_sign_its_keeper_hears_of(tmp_path, monkeypatch, doma
         await handing.begin(theirs.rows)
         await _signing(Signer(database, sealing, lambda: NOW), handing)(content_of(LETTER % domain))
         asking = asyncio.create_task(handing.counted())
-        heard = await asyncio.to_thread(ours.rows.receive)
+        heard = await asyncio.to_thread(read, ours.rows)
         while not isinstance(heard[-1], Count):
-            heard += await asyncio.to_thread(ours.rows.receive)
+            heard += await asyncio.to_thread(read, ours.rows)
         ours.rows.send([(heard[-1].number, [])])
         await asking
         handing._transport.abort()

@@ -15,9 +15,9 @@ from sqlalchemy import func, select, update
 from postroad import maillog, refusals, retention
 from postroad.database import content as contents
 from postroad.database import loose
-from postroad.database.commit import insert
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import (
     attempt,
     authorization_code,

@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 
 from postroad import refusals, uploads
 from postroad.database import content as contents
-from postroad.database.commit import insert
 from postroad.database.content import CHUNK
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, loose_content, queue_entry, upload
 from postroad.retention import Pruner
 from postroad.uploads import ACTIVE, BATCH, CANCELLED, DAY, FINAL, MovedError, Owner, Uploads, key_of

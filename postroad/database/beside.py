@@ -6,20 +6,22 @@ statements are carried out there.
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import Raw
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
 from postroad.database import sqlite
-from postroad.database.channel import Channel, Incoming, packed
-from postroad.database.commit import Rows, resolve
+from postroad.database.channel import Channel, Incoming
+from postroad.database.commit import resolve
 from postroad.database.health import Health
 from postroad.database.keeper import (
     COMMIT,
     ROLLBACK,
+    Asked,
     Count,
     Failed,
     Found,
@@ -28,13 +30,13 @@ from postroad.database.keeper import (
     Ready,
     Signed,
     Statement,
+    asking,
+    written,
 )
+from postroad.database.rows import Rows, arranged
 
 # How this process ends when the one that has the file is gone: all it was told and did not pass on is void.
 ORPHANED = 3
-
-
-Asked = Insert | Signed | Count | Latched | Ready
 
 
 class Handing(asyncio.Protocol):
@@ -43,7 +45,7 @@ class Handing(asyncio.Protocol):
     def __init__(self, health: Health) -> None:
         self._health = health
         self._incoming = Incoming(self._heed)
-        self._asked: list[Asked] = []
+        self._asked: list[Raw] = []
         self._futures: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
 
@@ -56,11 +58,11 @@ class Handing(asyncio.Protocol):
         self._health.tell = self._say_latched
 
     async def insert(self, rows: Rows) -> None:
-        """Have rows, with no view of memory among them, inserted in the next transaction there; wait for the sync.
+        """Have rows inserted in the next transaction there; wait for the sync.
 
         Raises `IntegrityError`, `StorageUnhealthy` and `Draining`, as `Committer.insert`.
         """
-        await self._answer_to(lambda number: Insert(number, _portable(rows)))
+        await self._answer_to(lambda number: Insert(number, arranged(rows)))
 
     async def counted(self) -> list[Any]:
         """What was counted there."""
@@ -80,19 +82,20 @@ class Handing(asyncio.Protocol):
 
     def _answer_to(self, asked: Callable[[int], Insert | Count]) -> "asyncio.Future[Any]":
         self._number += 1
-        future = self._futures[self._number] = self._loop.create_future()
         self._ask(asked(self._number))
+        future = self._futures[self._number] = self._loop.create_future()
         return future
 
     def _ask(self, asked: Asked) -> None:
-        """Ask, together with all that is asked in this turn of the loop."""
+        """Ask, together with all that is asked in this turn of the loop; what cannot travel fails here, alone."""
+        octets = asking(asked)
         if not self._asked:
             self._loop.call_soon(self._hand_over)
-        self._asked.append(asked)
+        self._asked.append(octets)
 
     def _hand_over(self) -> None:
         asked, self._asked = self._asked, []
-        self._transport.write(packed(asked))
+        self._transport.write(written(asked))
 
     def data_received(self, data: bytes) -> None:
         """Answers, or parts of them."""
@@ -107,10 +110,6 @@ class Handing(asyncio.Protocol):
             self._health.latch(told.cause)
             return
         resolve((self._futures.pop(number), result) for number, result in told)
-
-
-def _portable(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
-    return {table.name: [*values] for table, values in rows.items()}
 
 
 class File:

@@ -1,4 +1,4 @@
-"""A socket between two processes of ours, and the values that pass it: pickled, as both ends are this program."""
+"""A socket between two processes of ours; what passes are octets, or values, pickled as both are one program."""
 
 import pickle
 import socket
@@ -12,10 +12,14 @@ KERNEL_OCTETS = 4 << 20
 _SIZE = struct.Struct("!I")
 
 
+def framed(octets: bytes) -> bytes:
+    """What to write for octets that are to come whole."""
+    return _SIZE.pack(len(octets)) + octets
+
+
 def packed(value: Any) -> bytes:
     """What to write for a value."""
-    text = pickle.dumps(value, 5)
-    return _SIZE.pack(len(text)) + text
+    return framed(pickle.dumps(value, 5))
 
 
 class Channel:
@@ -29,14 +33,21 @@ class Channel:
 
     def send(self, value: Any) -> None:
         """Pass a value on. Raises OSError when the other end is gone."""
-        octets = packed(value)
+        self.write(packed(value))
+
+    def write(self, octets: bytes) -> None:
+        """Pass on what was framed. Raises as `send`."""
         with self._sending:
             self.end.sendall(octets)
 
     def receive(self) -> Any:
         """The next value. Raises `EOFError` or OSError when the other end is gone."""
+        return pickle.loads(self.receive_octets())  # noqa: S301 - of our own
+
+    def receive_octets(self) -> bytes:
+        """The next octets that were framed. Raises as `receive`."""
         (size,) = _SIZE.unpack(self._read(_SIZE.size))
-        return pickle.loads(self._read(size))  # noqa: S301 - of our own
+        return self._read(size)
 
     def _read(self, size: int) -> bytes:
         octets: bytes = self._incoming.read(size)

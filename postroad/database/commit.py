@@ -10,95 +10,29 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain, groupby
-from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, Table, bindparam
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from postroad import metrics, refusals
 from postroad.database.health import Health
-from postroad.database.schema import metadata, recipient
+from postroad.database.rows import NO_ROWS, Arranged, Rows, arranged, brings, insert_arranged, together
+from postroad.database.schema import recipient
 
 A = TypeVar("A")
 R = TypeVar("R")
 T = TypeVar("T")
-Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
-NO_ROWS: Rows = {}
 # What is done in one go for all who ask for it meanwhile: a result for each argument, in their order.
 Act = Callable[[Connection, Sequence[A]], Sequence[R]]
 
 # How many units one transaction takes at most: bounds what a failing neighbour makes us do again, which is
 # to try the halves, and theirs: about twice the logarithm of this in transactions.
 UNITS_PER_COMMIT = 256
-# Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
-# this goes alone, as they are copied when they are bound.
-ROWS_PER_INSERT = 16
-BOUND_ALONE = 32 * 1024
-
-
-def insert(connection: Connection, rows: Rows) -> None:
-    """Insert all `rows` in the running transaction, many of a table in one statement."""
-    dialect: Callable[..., Dialect] = type(connection.dialect)
-    execute = _executing(connection)
-    for table, values in rows.items():
-        for (columns, alone), group in groupby(values, key=_shape):
-            alike, size = list(group), 1 if alone else ROWS_PER_INSERT
-            for at in range(0, len(alike), size):
-                some = alike[at : at + size]
-                text, in_order = _insertion(table.name, columns, len(some), dialect)
-                execute(text, tuple(chain.from_iterable(map(in_order, some))))
-
-
-def _executing(connection: Connection) -> Callable[[str, tuple[Any, ...]], object]:
-    """Executes a text with its values.
-
-    SQLAlchemy's own way costs as much as what SQLite then does. It alone hears when a server is lost.
-    """
-    if connection.dialect.name != "sqlite":
-        return connection.exec_driver_sql
-    cursor, failure = connection.connection.cursor(), connection.dialect.loaded_dbapi.Error
-
-    def execute(text: str, values: tuple[Any, ...]) -> None:
-        try:
-            cursor.execute(text, values)
-        except failure as error:
-            raise DBAPIError.instance(text, None, error, failure, hide_parameters=True) from error
-
-    return execute
-
-
-def _shape(row: Mapping[str, Any]) -> tuple[tuple[str, ...], bool]:
-    """The columns of a row, and whether it goes alone."""
-    return tuple(row), len(row.get("octets", b"")) > BOUND_ALONE
-
-
-@lru_cache(maxsize=1024)
-def _insertion(
-    name: str, columns: tuple[str, ...], rows: int, dialect: Callable[..., Dialect]
-) -> tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]:
-    """The text that inserts so many rows, and what puts a row's values in its order.
-
-    Made once: to have SQLAlchemy go through every row again costs more than all that the database does.
-    """
-    table = metadata.tables[name]
-    values: list[dict[str, Any]] = [
-        {column: bindparam(f"{column}_{row}") for column in columns} for row in range(rows)
-    ]
-    style = dialect().paramstyle
-    positional = dialect(paramstyle=_POSITIONAL.get(style, style))
-    ordered = [column.name for column in table.columns if column.name in columns]
-    return str(table.insert().values(values).compile(dialect=positional)), itemgetter(*ordered)
-
-
-# PEP 249: psycopg takes values by name and by place, SQLAlchemy would give them by name.
-_POSITIONAL = {"pyformat": "format"}
 
 
 class Teller(Protocol):
@@ -117,7 +51,7 @@ class _Waiting:
 
     whom: Any
     teller: Teller
-    rows: Rows
+    rows: Arranged
     act: Act[Any, Any]
     argument: Any = None
     alone: bool = False
@@ -219,16 +153,16 @@ class Committer:
         The unit may run again: when a neighbour fails, the transaction is undone and done without it.
         """
         future: Future[T] = Future()
-        self._put(_Waiting(future, THREADS, rows, _each, unit))
+        self._put(_Waiting(future, THREADS, arranged(rows), _each, unit))
         return future
 
     def submit_alone(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Run `unit` in a transaction that is its own, and so never a second time."""
         future: Future[T] = Future()
-        self._put(_Waiting(future, THREADS, NO_ROWS, _each, unit, alone=True))
+        self._put(_Waiting(future, THREADS, {}, _each, unit, alone=True))
         return future
 
-    def insert_for(self, whom: Any, rows: Rows, teller: Teller) -> None:
+    def insert_for(self, whom: Any, rows: Arranged, teller: Teller) -> None:
         """`insert`, for one whom `teller` tells: `None` when it is synced."""
         self._put(_Waiting(whom, teller, rows, _nothing))
 
@@ -251,7 +185,7 @@ class Committer:
     async def _done(self, rows: Rows, act: Act[A, R], argument: A) -> R:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._put(_Waiting(future, _Tasks(loop), rows, act, argument))
+        self._put(_Waiting(future, _Tasks(loop), arranged(rows), act, argument))
         return await future
 
     def close(self) -> None:
@@ -307,20 +241,18 @@ class Committer:
 
     def _together(self, batch: list[_Waiting], connection: Connection) -> list[Any]:
         """Do it all in one transaction: the rows first, then act by act as they were first asked for."""
-        rows: dict[Table, list[Mapping[str, Any]]] = defaultdict(list)
+        rows = together([waiting.rows for waiting in batch])
         acts: dict[Act[Any, Any], list[int]] = defaultdict(list)
         for place, waiting in enumerate(batch):
             acts[waiting.act].append(place)
-            for table, values in waiting.rows.items():
-                rows[table].extend(values)
         results: list[Any] = [None] * len(batch)
         with _committed_once(connection):
-            insert(connection, rows)
+            insert_arranged(connection, rows)
             for act, places in acts.items():
                 done = act(connection, [batch[place].argument for place in places])
                 for place, result in zip(places, done, strict=True):
                     results[place] = result
-            if recipient in rows:
+            if brings(rows, recipient):
                 self._announce(connection)
         self.commits += 1
         metrics.COMMIT_UNITS.observe(len(batch))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
-from postroad.database.commit import Rows
+from postroad.database.rows import Rows
 from postroad.database.schema import content, content_chunk
 
 CHUNK = 256 * 1024

@@ -12,9 +12,10 @@ from sqlalchemy.exc import DatabaseError
 
 from postroad.database import beside, postgresql, sqlite
 from postroad.database.channel import Channels
-from postroad.database.commit import Committer, Rows
+from postroad.database.commit import Committer
 from postroad.database.content import is_large
 from postroad.database.keeper import Keeper, Signed
+from postroad.database.rows import Rows
 
 T = TypeVar("T")
 _Store = sqlite.File | beside.File | postgresql.Server

@@ -6,47 +6,45 @@ run there, and the connection that writes stays the one and only. `beside.py` is
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec import Raw, Struct
+from msgspec.msgpack import Decoder, Encoder
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from postroad import metrics, refusals
-from postroad.database.channel import Channels
-from postroad.database.commit import Committer, Raised, Rows
+from postroad.database.channel import Channel, Channels, framed
+from postroad.database.commit import Committer, Raised
 from postroad.database.health import SQLITE_FULL, SQLITE_IOERR, Health
-from postroad.database.schema import metadata
+from postroad.database.rows import Arranged
 
 _GONE = (EOFError, OSError)
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
-    """Rows by the name of their table; the answer has this number."""
+class Insert(Struct, frozen=True, array_like=True, tag="insert"):
+    """Rows to insert; the answer has this number."""
 
     number: int
-    rows: dict[str, list[Mapping[str, Any]]]
+    rows: Arranged
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True, array_like=True, tag="count"):
     """What was counted here is asked for; the answer has this number."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True, array_like=True, tag="ready"):
     """The front answers requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(Struct, frozen=True, array_like=True, tag="signed"):
     """The signatures of a content whose rows come next, in the form it has there, made at that time."""
 
     form: tuple[int, int, bool]
@@ -54,11 +52,31 @@ class Signed:
     fields: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Latched:
+class Latched(Struct, frozen=True, array_like=True, tag="latched"):
     """The one who says so trusts the storage no more. To both sides."""
 
     cause: str
+
+
+# What comes by the channel of rows. Every message is among it, and to pickle it would take four times as long.
+Asked = Insert | Signed | Count | Latched | Ready
+_octets = Encoder().encode
+_asked = Decoder(list[Asked]).decode
+
+
+def asking(one: Asked) -> Raw:
+    """What asks for it, by itself or among others. Raises for a value that cannot travel."""
+    return Raw(_octets(one))
+
+
+def written(asked: Sequence[Raw]) -> bytes:
+    """What to write to ask for all of it."""
+    return framed(_octets(asked))
+
+
+def read(rows: Channel) -> list[Asked]:
+    """What comes next. Raises `EOFError` or OSError when the front is gone."""
+    return _asked(rows.receive_octets())
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +157,19 @@ class Keeper:
             self._rows.send(Latched(cause))
 
     def _take_rows(self) -> None:
-        with suppress(*_GONE):
-            while True:
-                for asked in self._rows.receive():
-                    self._heed(asked)
-        self.gone.set_result(None)
+        try:
+            with suppress(*_GONE):
+                while True:
+                    for asked in read(self._rows):
+                        self._heed(asked)
+        finally:
+            self.gone.set_result(None)
 
-    def _heed(self, asked: Insert | Signed | Count | Latched | Ready) -> None:
+    def _heed(self, asked: Asked) -> None:
         match asked:
             case Insert(number, rows):
                 try:
-                    self._committer.insert_for(number, _by_table(rows), self)
+                    self._committer.insert_for(number, rows, self)
                 except refusals.Draining as refusal:
                     self.tell([(number, Raised(refusal))])
             case Signed():
@@ -206,10 +226,6 @@ class Keeper:
             return Failed("OperationalError", self._health.cause or error.why, code)
         cause = getattr(error, "orig", None) or error
         return Failed(type(cause).__name__, str(cause), getattr(cause, "sqlite_errorcode", 0))
-
-
-def _by_table(rows: Mapping[str, list[Mapping[str, Any]]]) -> Rows:
-    return {metadata.tables[name]: values for name, values in rows.items()}
 
 
 def _portable(result: Any) -> Any:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from postroad.database import content as contents
-from postroad.database.commit import insert
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.mail.copies import Insertion
 from postroad.mail.outcome import Attempted, Errand, Failed, MarkInDoubt, Outcome, Relayed
 from postroad.mail.reply import Reply

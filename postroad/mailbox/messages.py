@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from postroad.database import content as contents
-from postroad.database.commit import Rows
+from postroad.database.rows import Rows
 from postroad.database.schema import content, message, message_label
 from postroad.mail import threads
 from postroad.mail.copies import Insertion, with_insertions

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from postroad.database import content as contents
-from postroad.database.commit import Rows
 from postroad.database.identifiers import Identifiers, text_of
+from postroad.database.rows import Rows
 from postroad.mail import dsn, transmission
 from postroad.mail.envelope import LOCAL, Envelope
 from postroad.mail.message import fields_of

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, update
 
-from postroad.database.commit import insert
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import attempt, recipient
 from postroad.mail.outcome import Delayed, Failed, Outcome, Relayed
 from postroad.queue import gates, reports, store

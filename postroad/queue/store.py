@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from postroad.database.commit import Rows
+from postroad.database.rows import Rows
 from postroad.database.schema import attempt, content, queue_entry, recipient
 from postroad.mail.envelope import Envelope
 from postroad.mail.reply import Reply

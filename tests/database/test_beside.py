@@ -18,15 +18,16 @@ from postroad.database import content as contents
 from postroad.database import facts
 from postroad.database.beside import ORPHANED, Handing
 from postroad.database.channel import Channels, pair
-from postroad.database.commit import Raised, insert
+from postroad.database.commit import Raised
 from postroad.database.content import CHUNK, is_large
 from postroad.database.engine import Database
 from postroad.database.health import Health
-from postroad.database.keeper import Count, Insert, Keeper, Latched, Ready
+from postroad.database.keeper import Count, Insert, Keeper, Latched, Ready, read
+from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, fact
 from tests.database.test_commit import failed_disk, held_up, names, raising, rows, writing
 from tests.database.test_content import FACTS
-from tests.database.test_keeper import serving
+from tests.database.test_keeper import FACT, serving
 
 SECONDS = 10  # to wait for what must come
 
@@ -126,11 +127,11 @@ def test_rows_asked_for_in_one_turn_arrive_in_one_message():
             handing = Handing(Health(None, 0))
             await handing.begin(theirs.rows)
             tasks = [asyncio.create_task(handing.insert(rows(str(number)))) for number in range(50)]
-            message = await asyncio.to_thread(ours.rows.receive)
+            message = await asyncio.to_thread(read, ours.rows)
             ours.rows.send([(asked.number, None) for asked in message])
             await asyncio.gather(*tasks)
             await close(handing)
-            return [asked.rows["fact"][0]["name"] for asked in message]
+            return [asked.rows[FACT][0][0] for asked in message]
 
     assert asyncio.run(running()) == [str(number) for number in range(50)]
 
@@ -441,7 +442,7 @@ def test_what_came_with_the_address_is_heeded():
             handing = Handing(health)
             await handing.begin(theirs.rows)
             counting = asyncio.create_task(handing.counted())
-            (asked,) = await asyncio.to_thread(ours.rows.receive)
+            (asked,) = await asyncio.to_thread(read, ours.rows)
             ours.rows.send([(asked.number, "counted")])
             assert await counting == "counted"
             await close(handing)
@@ -461,12 +462,12 @@ def test_it_hands_over_what_it_knows_of_and_hears_answers_in_any_order():
             await handing.begin(theirs.rows)
             asking = [asyncio.create_task(one) for one in (handing.counted(), handing.insert(rows("row")))]
             asyncio.get_running_loop().call_soon(handing.say_ready)
-            message = await asyncio.to_thread(ours.rows.receive)
-            assert message == [Count(1), Insert(2, {"fact": [{"name": "row", "value": "."}]}), Ready()]
+            message = await asyncio.to_thread(read, ours.rows)
+            assert message == [Count(1), Insert(2, {FACT: [("row", ".")]}), Ready()]
             ours.rows.send([(2, Raised(refusals.Draining("late"))), (1, ["counted"])])
             told = await asyncio.gather(*asking, return_exceptions=True)
             await asyncio.to_thread(health.latch, "bad disk")
-            assert await asyncio.to_thread(ours.rows.receive) == [Latched("bad disk")]
+            assert await asyncio.to_thread(read, ours.rows) == [Latched("bad disk")]
             await close(handing)
             return told[0], told[1].why
 
@@ -496,7 +497,7 @@ import asyncio, os, signal, sys
 from postroad.database.beside import Handing
 from postroad.database.channel import pair
 from postroad.database.health import Health
-from postroad.database.keeper import Ready
+from postroad.database.keeper import Ready, read
 
 async def wait_for_ever(theirs):
     handing = Handing(Health(None, 0))
@@ -512,7 +513,7 @@ if child == 0:
 keeper = os.fork()
 theirs.close()
 if keeper == 0:
-    assert ours.rows.receive() == [Ready()]
+    assert read(ours.rows) == [Ready()]
     os.write(told, b".")
     signal.pause()
 ours.close()

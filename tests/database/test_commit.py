@@ -19,6 +19,7 @@ from postroad.database import commit, facts
 from postroad.database.commit import THREADS, UNITS_PER_COMMIT, Committer
 from postroad.database.engine import Database
 from postroad.database.health import Health
+from postroad.database.rows import arranged
 from postroad.database.schema import fact
 from postroad.database.sqlite import CLOSED_CLEANLY
 
@@ -327,7 +328,7 @@ def test_a_full_disk_is_refused_and_not_latched(database):
 def inserting(database, *names):
     """What `Database.insert` puts into the queue, asked for from this thread."""
     future = Future()
-    database._committer.insert_for(future, rows(*names), THREADS)
+    database._committer.insert_for(future, arranged(rows(*names)), THREADS)
     return future
 
 

@@ -24,10 +24,13 @@ from postroad.database.keeper import (
     Ready,
     Signed,
     Statement,
+    asking,
+    written,
 )
 from tests.database.test_commit import failed_disk, held_up, names, raising, writing
 
 SECONDS = 10  # to wait for what must come
+FACT = '"fact" ("name", "value")'
 INSERT = "INSERT INTO fact (name, value) VALUES (?, '.')"
 
 
@@ -71,7 +74,12 @@ def kept(tmp_path):
 
 def rows(*named):
     """Rows as they travel."""
-    return {"fact": [{"name": name, "value": "."} for name in named]}
+    return {FACT: [(name, ".") for name in named]}
+
+
+def ask(front, *asked):
+    """Ask for all of it at once."""
+    front.rows.write(written([asking(one) for one in asked]))
 
 
 def answers(front, count):
@@ -98,7 +106,7 @@ def test_signatures_are_passed_on_before_the_rows_that_they_belong_to(tmp_path):
     """Who claims mail finds them there."""
     one = Signed((1, 998, False), 7, b"DKIM-Signature: v=1\r\n")
     with keeping(tmp_path) as kept:
-        kept.front.rows.send([one, Insert(1, {"fact": [{"name": "row", "value": "."}]})])
+        ask(kept.front, one, Insert(1, rows("row")))
         assert kept.front.rows.receive() == [(1, None)]
         assert kept.signed == [one]
 
@@ -108,7 +116,7 @@ def test_rows_of_one_message_share_a_transaction_with_units_here(kept):
     with held_up(kept.database):
         unit = kept.database.submit(writing("here"))
         before = kept.database.commits
-        kept.front.rows.send([*(Insert(number, rows(str(number))) for number in range(100)), Count(100)])
+        ask(kept.front, *(Insert(number, rows(str(number))) for number in range(100)), Count(100))
         kept.front.rows.receive()  # what was counted: so all rows before it wait by now
     assert answers(kept.front, 100) == dict.fromkeys(range(100))
     unit.result(SECONDS)
@@ -118,10 +126,10 @@ def test_rows_of_one_message_share_a_transaction_with_units_here(kept):
 
 def test_an_answer_comes_after_the_sync(kept):
     """Whoever has the answer finds the row, and the queue was told that there may be mail."""
-    kept.front.rows.send([Insert(7, rows("row"))])
+    ask(kept.front, Insert(7, rows("row")))
     assert kept.front.rows.receive() == [(7, None)]
     assert names(kept.database) == {"row"}
-    kept.front.rows.send([Insert(8, rows("next"))])
+    ask(kept.front, Insert(8, rows("next")))
     assert kept.front.rows.receive() == [(8, None)]
     assert kept.woken
 
@@ -130,7 +138,7 @@ def test_who_violates_a_key_is_told_so_alone(kept):
     """It hears of an IntegrityError in words of the driver; its neighbours' rows are stored."""
     with held_up(kept.database):
         named = ["a", "twice", "twice", "b"]
-        kept.front.rows.send([*(Insert(number, rows(name)) for number, name in enumerate(named)), Count(9)])
+        ask(kept.front, *(Insert(number, rows(name)) for number, name in enumerate(named)), Count(9))
         kept.front.rows.receive()
     found = answers(kept.front, 4)
     assert [found[number] for number in (0, 1, 3)] == [None, None, None]
@@ -140,12 +148,12 @@ def test_who_violates_a_key_is_told_so_alone(kept):
 
 
 def test_an_error_that_cannot_travel_is_told_in_words(kept):
-    """A row of a column that there is not fails there and not here, and the keeper goes on."""
-    kept.front.rows.send([Insert(1, {"fact": [{"name": "a"}]}), Insert(2, {"fact": [{"name": object}]})])
+    """What cannot be stored fails there and not here, and the keeper goes on."""
+    ask(kept.front, Insert(1, {FACT: [("a", None)]}), Insert(2, {FACT: [("b", ["a list"])]}))
     found = answers(kept.front, 2)
     assert isinstance(found[1].error, IntegrityError), "a value is missing"
     assert isinstance(found[2].error, Exception)
-    kept.front.rows.send([Insert(3, rows("row"))])
+    ask(kept.front, Insert(3, rows("row")))
     assert answers(kept.front, 1) == {3: None}
 
 
@@ -153,7 +161,7 @@ def test_rows_for_a_closed_database_are_refused(tmp_path):
     """Nobody is left without an answer: whoever comes too late hears `Draining`, a unit hears that it failed."""
     with keeping(tmp_path) as kept:
         kept.database.close()
-        kept.front.rows.send([Insert(1, rows("row"))])
+        ask(kept.front, Insert(1, rows("row")))
         ((number, told),) = kept.front.rows.receive()
         assert (number, type(told.error)) == (1, refusals.Draining)
         assert isinstance(asked(kept.front, "SELECT 1"), Failed)
@@ -162,7 +170,7 @@ def test_rows_for_a_closed_database_are_refused(tmp_path):
 
 def test_what_was_counted_here_is_told(kept):
     """It travels as it is."""
-    kept.front.rows.send([Count(5)])
+    ask(kept.front, Count(5))
     ((number, found),) = kept.front.rows.receive()
     assert number == 5
     assert "postroad_commit_units" in {family.name for family in found}
@@ -171,7 +179,7 @@ def test_what_was_counted_here_is_told(kept):
 def test_the_front_says_that_it_is_ready(kept):
     """Not before, and once."""
     assert not kept.keeper.ready.done()
-    kept.front.rows.send([Ready()])
+    ask(kept.front, Ready())
     assert kept.keeper.ready.result(SECONDS) is None
     assert not kept.keeper.gone.done()
 
@@ -188,7 +196,7 @@ def test_the_end_of_the_front_is_heard(kept):
 def test_an_answer_for_a_front_that_is_gone_holds_up_nobody(kept):
     """Rows that were handed over are stored; that nobody hears of it is no fault of the others."""
     with held_up(kept.database):
-        kept.front.rows.send([Insert(1, rows("row")), Count(2)])
+        ask(kept.front, Insert(1, rows("row")), Count(2))
         kept.front.rows.receive()
         neighbour = kept.database.submit(writing("neighbour", "done"))
         kept.front.close()
@@ -249,7 +257,7 @@ def test_a_failed_disk_here_is_told_there_and_refused(kept):
     """The one in front hears the cause, once; rows are refused, and a transaction does not begin."""
     assert isinstance(kept.database.submit(raising(failed_disk(10))).exception(SECONDS), refusals.StorageUnhealthy)
     assert kept.front.rows.receive() == Latched("disk I/O error")
-    kept.front.rows.send([Insert(1, rows("row"))])
+    ask(kept.front, Insert(1, rows("row")))
     ((_, told),) = kept.front.rows.receive()
     assert isinstance(told.error, refusals.StorageUnhealthy)
     assert "disk I/O error" in told.error.why
@@ -259,7 +267,7 @@ def test_a_failed_disk_here_is_told_there_and_refused(kept):
 
 def test_a_disk_that_failed_there_is_trusted_no_more_here(kept):
     """What the one in front found when it read the file ends the trust of both, and nobody answers it again."""
-    kept.front.rows.send([Latched("found there"), Count(1)])
+    ask(kept.front, Latched("found there"), Count(1))
     assert kept.front.rows.receive() == Latched("found there"), "which it knows, and passes over"
     kept.front.rows.receive()
     assert not kept.database.health.trusted

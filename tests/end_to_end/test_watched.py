@@ -4,8 +4,8 @@ import time
 from contextlib import closing
 
 from postroad.database import content as contents
-from postroad.database.commit import insert
 from postroad.database.engine import Database
+from postroad.database.rows import insert
 from postroad.mail.envelope import Envelope
 from postroad.queue import store
 from postroad.retention import DAY

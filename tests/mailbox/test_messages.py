@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from postroad.database import content as contents
-from postroad.database.commit import insert
+from postroad.database.rows import insert
 from postroad.mail.copies import Insertion
 from postroad.mail.threads import Ancestry
 from postroad.mailbox import messages

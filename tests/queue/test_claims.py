@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from postroad.database import schema
-from postroad.database.commit import insert
+from postroad.database.rows import insert
 from postroad.mail.envelope import LOCAL, Envelope
 from postroad.mail.outcome import Delayed, Relayed
 from postroad.queue import claims, destinations, gates, shaping, store, waiting

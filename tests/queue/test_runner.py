@@ -11,9 +11,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from postroad.database.commit import insert
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, destination, recipient
 from postroad.mail import dsn
 from postroad.mail.envelope import LOCAL, Envelope

@@ -5,9 +5,9 @@ from contextlib import closing
 import pytest
 from sqlalchemy import select
 
-from postroad.database.commit import insert
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import attempt, queue_entry, recipient
 from postroad.mail import dsn
 from postroad.mail.outcome import Delayed, Failed, Relayed

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select, update
 
-from postroad.database.commit import insert
 from postroad.database.identifiers import Identifiers
+from postroad.database.rows import insert
 from postroad.database.schema import attempt, metadata, recipient
 from postroad.database.sqlite import writer_of
 from postroad.mail.envelope import LOCAL

@@ -1,0 +1,118 @@
+"""Rows to insert: by column as they are made; by statement as they travel, and as they are bound.
+
+The texts of statements are made once, for many rows each: to have SQLAlchemy go through every row again costs more
+than all that the database does.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+from sqlalchemy import Connection, LargeBinary, Table
+from sqlalchemy.exc import DBAPIError
+
+from postroad.database.schema import metadata
+
+Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+NO_ROWS: Rows = {}
+# The same by what is behind INSERT INTO: a table with the columns that are given, in the order of their values.
+Arranged = dict[str, list[tuple[Any, ...]]]
+
+# Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
+# this goes alone, as they are copied when they are bound.
+ROWS_PER_INSERT = 16
+BOUND_ALONE = 32 * 1024
+
+# PEP 249: how a driver wants the place of a value marked.
+_MARKS = {"qmark": "?", "pyformat": "%s"}
+_NAME = re.compile('"(.+?)"')
+
+
+def arranged(rows: Rows) -> Arranged:
+    """Those rows by statement. Raises `KeyError` for a column that its table does not have."""
+    found: Arranged = {}
+    for table, values in rows.items():
+        for row in values:
+            place = _place(table, tuple(row))
+            if place in found:
+                found[place].append(tuple(row.values()))
+            else:
+                found[place] = [tuple(row.values())]
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _place(table: Table, columns: tuple[str, ...]) -> str:
+    quoted = ", ".join(f'"{table.columns[name].name}"' for name in columns)
+    return f'"{table.name}" ({quoted})'
+
+
+@lru_cache(maxsize=1024)
+def _octets_at(place: str) -> tuple[int, ...]:
+    """Where in a row there are octets."""
+    name, *columns = _NAME.findall(place)
+    types = [metadata.tables[name].columns[column].type for column in columns]
+    return tuple(at for at, kind in enumerate(types) if isinstance(kind, LargeBinary))
+
+
+def together(many: Iterable[Arranged]) -> Arranged:
+    """All those rows, of each statement in the order in which they came."""
+    found: Arranged = {}
+    for rows in many:
+        for place, values in rows.items():
+            if place in found:
+                found[place] += values
+            else:
+                found[place] = [*values]
+    return found
+
+
+def brings(rows: Arranged, table: Table) -> bool:
+    """Whether there are rows of that table."""
+    return any(place.startswith(f'"{table.name}" ') for place in rows)
+
+
+def insert(connection: Connection, rows: Rows) -> None:
+    """Insert all `rows` in the running transaction, many of a table in one statement."""
+    insert_arranged(connection, arranged(rows))
+
+
+def insert_arranged(connection: Connection, rows: Arranged) -> None:
+    """The same of rows by statement."""
+    mark, execute = _MARKS[connection.dialect.paramstyle], _executing(connection)
+    for place, values in rows.items():
+        for some in _shared(values, _octets_at(place)):
+            execute(_statement(place, len(some[0]), len(some), mark), tuple(chain.from_iterable(some)))
+
+
+def _shared(values: Sequence[tuple[Any, ...]], octets_at: Sequence[int]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Those that share a statement, in order."""
+    if any(len(row[at] or b"") > BOUND_ALONE for at in octets_at for row in values):
+        return ((row,) for row in values)
+    return (values[at : at + ROWS_PER_INSERT] for at in range(0, len(values), ROWS_PER_INSERT))
+
+
+@lru_cache(maxsize=1024)
+def _statement(place: str, columns: int, rows: int, mark: str) -> str:
+    row = f"({', '.join([mark] * columns)})"
+    return f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608 - the schema's own names
+
+
+def _executing(connection: Connection) -> Callable[[str, tuple[Any, ...]], object]:
+    """Executes a text with its values.
+
+    SQLAlchemy's own way costs as much as what SQLite then does. It alone hears when a server is lost.
+    """
+    if connection.dialect.name != "sqlite":
+        return connection.exec_driver_sql
+    cursor, failure = connection.connection.cursor(), connection.dialect.loaded_dbapi.Error
+
+    def execute(text: str, values: tuple[Any, ...]) -> None:
+        try:
+            cursor.execute(text, values)
+        except failure as error:
+            raise DBAPIError.instance(text, None, error, failure, hide_parameters=True) from error
+
+    return execute

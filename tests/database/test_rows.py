@@ -1,0 +1,98 @@
+"""Rows to insert: arranged by statement, put together, and found again as they were made."""
+
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+
+from postroad.database.engine import Database
+from postroad.database.rows import BOUND_ALONE, ROWS_PER_INSERT, arranged, brings, insert, together
+from postroad.database.schema import content_chunk, fact, queue_entry, recipient
+
+NUMBER = st.integers(1, 2**62)
+ENTRIES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "account_id": st.integers(1, 2**62),
+            "content_id": st.integers(1, 2**62),
+            "accepted_at": st.integers(0, 2**62),
+        },
+        optional={"reverse_path": st.none() | st.sampled_from(["a@b.test", "'; --", 'ü"?%s'])},
+    ),
+    max_size=3 * ROWS_PER_INSERT,
+)
+
+
+@pytest.fixture
+def database(tmp_path, database_url):
+    """A database of its own."""
+    with closing(Database(tmp_path, floor=0, url=database_url)) as opened:
+        yield opened
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(entries=ENTRIES)
+def test_what_is_inserted_is_found(database, entries):
+    """Whichever columns a row leaves out, and in whatever company: those are null, the others what was given."""
+    rows = [
+        {"queue_id": number, **entry, "accepted_at": entry["accepted_at"] % 2**62}
+        for number, entry in enumerate(entries)
+    ]
+
+    def replace(connection):
+        connection.execute(delete(queue_entry))
+        insert(connection, {queue_entry: rows})
+        return connection.execute(select(queue_entry).order_by(queue_entry.c.queue_id)).all()
+
+    found = database.submit(replace).result()
+    assert [row._mapping for row in found] == [{"reverse_path": None, **row} for row in rows]
+
+
+def test_large_octets_are_bound_alone(database):
+    """A view of memory among them, and rows that share a statement before and behind: all are stored, in order."""
+    sizes = [1, 2, BOUND_ALONE + 1, 3, *[4] * ROWS_PER_INSERT]
+    rows = [
+        {"content_id": 1, "ordinal": number, "account_id": 1, "octets": memoryview(bytes([number]) * size)}
+        for number, size in enumerate(sizes)
+    ]
+    database.submit(lambda connection: insert(connection, {content_chunk: rows})).result()
+    found = database.look(
+        lambda connection: (
+            connection.execute(select(content_chunk.c.octets).order_by(content_chunk.c.ordinal)).scalars().all()
+        )
+    )
+    assert found == [bytes([number]) * size for number, size in enumerate(sizes)]
+
+
+def test_rows_are_arranged_by_their_columns():
+    """One statement for those of the same columns, in whichever order they were given first."""
+    rows = {fact: [{"name": "a", "value": "1"}, {"value": "2", "name": "b"}, {"name": "c", "value": "3"}]}
+    assert arranged(rows) == {
+        '"fact" ("name", "value")': [("a", "1"), ("c", "3")],
+        '"fact" ("value", "name")': [("2", "b")],
+    }
+
+
+def test_a_column_that_there_is_not_is_an_error():
+    """It is not left out in silence."""
+    with pytest.raises(KeyError, match="nmae"):
+        arranged({fact: [{"nmae": "a", "value": "1"}]})
+
+
+def test_rows_of_many_are_put_together_in_order():
+    """Of each statement, and what is put together leaves its parts as they were."""
+    some = [arranged({fact: [{"name": name, "value": "."}]}) for name in "abc"]
+    place = '"fact" ("name", "value")'
+    assert together(some) == {place: [("a", "."), ("b", "."), ("c", ".")]}
+    assert some[0] == {place: [("a", ".")]}
+
+
+def test_tables_are_told_apart():
+    """By the whole of their names: that of one is the beginning of another's."""
+    rows = arranged({queue_entry: [{"queue_id": 1}], content_chunk: [{"content_id": 1}]})
+    assert brings(rows, queue_entry)
+    assert brings(rows, content_chunk)
+    assert not brings(rows, recipient)
+    assert not brings(rows, content_chunk.metadata.tables["content"])
