@@ -167,9 +167,11 @@ async def _answer(settings: Settings, channels: Channels, address: tuple[str, in
 def _signing(signer: Signer, handing: Handing) -> MakeReady:
     """Signs here, where there is a core for it, what the keeper will relay; which else signs by itself."""
 
-    async def sign(content: Content) -> None:
-        now = clock()
+    async def sign(will_be_stored: Callable[[], Content]) -> None:
         with contextlib.suppress(CannotSign, Refusal):
+            if not await signer.anybody_signs():
+                return
+            content, now = will_be_stored(), clock()
             if fields := await signer.signatures(content):
                 handing.say_signed(Signed(form_of(content), now, fields))
 

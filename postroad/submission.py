@@ -22,7 +22,7 @@ from postroad.mail import added, intake, message, transmission
 from postroad.mail.address import BadAddress, Mailbox, caseless, parse_list
 from postroad.mail.copies import Copies, copies
 from postroad.mail.envelope import LOCAL, BccTransactions, Recipients, envelopes, recipients
-from postroad.mail.message import Message
+from postroad.mail.message import Message, unfolded
 from postroad.mail.outcome import Content
 from postroad.mail.threads import Ancestry, ancestry, message_id_of
 from postroad.mailbox import messages
@@ -39,8 +39,9 @@ FromPolicy = Literal["rewrite", "refuse"]
 # destination.
 Route = Callable[[str, list[str]], Awaitable[Callable[[str], str]]]
 
-# Does for the relay what can be done before a message is stored. Raises nothing that the message is to blame for.
-MakeReady = Callable[[Content], Awaitable[None]]
+# Does for the relay what can be done before a message is stored, which it asks for if there is anything to do.
+# Raises nothing that the message is to blame for.
+MakeReady = Callable[[Callable[[], Content]], Awaitable[None]]
 
 # How often a message is given another number: two in a row are taken once in 2^40 times.
 OTHER_NUMBERS = 2
@@ -133,7 +134,7 @@ class Submission:
         pieces = (prepared.copies.header_section, prepared.copies.rest)
         accepted, rows = await self._rows(account, prepared, pieces, thread_number(thread), now)
         if self.make_ready and len(submitted) <= PARSED_ON_LOOP and _goes_out(rows):
-            await self.make_ready(_stored(prepared, pieces))
+            await self.make_ready(partial(_stored, prepared, pieces))
         try:
             await self.database.insert(rows)
         except IntegrityError:  # another node took the same number in the same millisecond
@@ -264,7 +265,7 @@ def _prepared(
 
 def tls_optional(parsed: Message) -> bool:
     """Whether the author would rather have it go in clear than wait: `TLS-Required: No` (RFC 8689 section 3)."""
-    return [field.text.lower() for field in parsed.all(b"tls-required")] == ["no"]
+    return [unfolded(body).lower() for body in parsed.bodies(b"tls-required")] == ["no"]
 
 
 def author_line(parsed: Message, own: Sequence[str], policy: FromPolicy) -> bytes | None:
@@ -274,12 +275,12 @@ def author_line(parsed: Message, own: Sequence[str], policy: FromPolicy) -> byte
 
     Raises `InvalidHeader` for one that cannot be read, names several people, or is another's under `refuse`.
     """
-    field = parsed.first.get(b"from")
-    if field is None:
+    body = parsed.body(b"from")
+    if body is None:
         return None
-    if field.body.strip(b" \t\r\n").lower() in (b"", b"me"):
+    if body.strip(b" \t\r\n").lower() in (b"", b"me"):
         return f"From: {own[0]}\r\n".encode()
-    people = _people(field.body)
+    people = _people(body)
     if {caseless(person.address) for person in people} <= {caseless(address) for address in own}:
         return None
     if len(people) > 1 or policy == "refuse":

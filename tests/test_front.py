@@ -45,7 +45,7 @@ def test_what_the_front_can_sign_its_keeper_hears_of(tmp_path, monkeypatch, doma
     async def scenario(database):
         handing = Handing(Health(None, 0))
         await handing.begin(theirs.rows)
-        await _signing(Signer(database, sealing, lambda: NOW), handing)(content_of(LETTER % domain))
+        await _signing(Signer(database, sealing, lambda: NOW), handing)(lambda: content_of(LETTER % domain))
         asking = asyncio.create_task(handing.counted())
         heard = await asyncio.to_thread(read, ours.rows)
         while not isinstance(heard[-1], Count):

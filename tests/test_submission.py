@@ -1314,7 +1314,8 @@ def test_what_will_be_relayed_is_made_ready_as_it_will_be_found(tmp_path, to, si
     async def route(reverse_path, forward_paths):
         return lambda path: "out" if path.endswith("@out.example") else LOCAL
 
-    async def make_ready(one):
+    async def make_ready(will_be_stored):
+        one = will_be_stored()
         octets = b"".join([chunk async for chunk in one.chunks()])
         stored = database.look(lambda connection: connection.execute(select(content)).all())
         seen.append((one.content_id, one.size, one.longest_line, one.eight_bit, octets, stored))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, LargeBinary, Table
 from sqlalchemy.exc import DBAPIError
@@ -25,8 +25,17 @@ Arranged = dict[str, list[tuple[Any, ...]]]
 ROWS_PER_INSERT = 16
 BOUND_ALONE = 32 * 1024
 
-# PEP 249: how a driver wants the place of a value marked.
-_MARKS = {"qmark": "?", "pyformat": "%s"}
+
+class _Dialect(NamedTuple):
+    """How a statement begins, and how a driver wants the place of a value marked (PEP 249)."""
+
+    insert: str
+    mark: str
+
+
+# When a row fails, the whole transaction is undone. So SQLite need not be able to undo the statement alone, for
+# which it would copy each page that it changes; rows before the one that failed are left in until then.
+_DIALECTS = {"sqlite": _Dialect("INSERT OR FAIL INTO", "?"), "postgresql": _Dialect("INSERT INTO", "%s")}
 _NAME = re.compile('"(.+?)"')
 
 
@@ -35,11 +44,7 @@ def arranged(rows: Rows) -> Arranged:
     found: Arranged = {}
     for table, values in rows.items():
         for row in values:
-            place = _place(table, tuple(row))
-            if place in found:
-                found[place].append(tuple(row.values()))
-            else:
-                found[place] = [tuple(row.values())]
+            found.setdefault(_place(table, tuple(row)), []).append(tuple(row.values()))
     return found
 
 
@@ -75,16 +80,19 @@ def brings(rows: Arranged, table: Table) -> bool:
 
 
 def insert(connection: Connection, rows: Rows) -> None:
-    """Insert all `rows` in the running transaction, many of a table in one statement."""
+    """Insert all `rows` in the running transaction, many of a table in one statement.
+
+    Raises `DBAPIError`, `IntegrityError` above all; the transaction is not to be committed then.
+    """
     insert_arranged(connection, arranged(rows))
 
 
 def insert_arranged(connection: Connection, rows: Arranged) -> None:
     """The same of rows by statement."""
-    mark, execute = _MARKS[connection.dialect.paramstyle], _executing(connection)
+    dialect, execute = _DIALECTS[connection.dialect.name], _executing(connection)
     for place, values in rows.items():
         for some in _shared(values, _octets_at(place)):
-            execute(_statement(place, len(some[0]), len(some), mark), tuple(chain.from_iterable(some)))
+            execute(_statement(dialect, place, len(some[0]), len(some)), tuple(chain.from_iterable(some)))
 
 
 def _shared(values: Sequence[tuple[Any, ...]], octets_at: Sequence[int]) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -95,9 +103,9 @@ def _shared(values: Sequence[tuple[Any, ...]], octets_at: Sequence[int]) -> Iter
 
 
 @lru_cache(maxsize=1024)
-def _statement(place: str, columns: int, rows: int, mark: str) -> str:
-    row = f"({', '.join([mark] * columns)})"
-    return f"INSERT INTO {place} VALUES {', '.join([row] * rows)}"  # noqa: S608 - the schema's own names
+def _statement(dialect: _Dialect, place: str, columns: int, rows: int) -> str:
+    row = f"({', '.join([dialect.mark] * columns)})"
+    return f"{dialect.insert} {place} VALUES {', '.join([row] * rows)}"
 
 
 def _executing(connection: Connection) -> Callable[[str, tuple[Any, ...]], object]:

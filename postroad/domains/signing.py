@@ -92,7 +92,7 @@ class Signer:
 
     async def signatures(self, content: Content) -> bytes:
         """The fields to put before it; b"" when the author's domain has no key. Raises what `signed` raises."""
-        if not await self._anybody_signs():
+        if not await self.anybody_signs():
             return b""
         given = self._given_for(content)
         return given if given is not None else await asyncio.shield(self._signatures(content))
@@ -110,7 +110,7 @@ class Signer:
         at, fields = self._given.get(form_of(content), (0, None))
         return fields if at <= self._clock() < at + SERVE_MS else None
 
-    async def _anybody_signs(self) -> bool:
+    async def anybody_signs(self) -> bool:
         """Whether any domain has a key; if none has, no message need be looked at."""
         now = self._clock()
         if not self._asked_at <= now < self._asked_at + FRESH_MS:

@@ -50,6 +50,9 @@ def copies(message: Message, added: bytes, author: bytes | None, message_id: byt
 
     Each line ends with CRLF.
     """
+    rest = memoryview(message.content)[message.header_size :]
+    if author is None and message_id is None and message.first.keys().isdisjoint(_NEVER_DELIVERED):
+        return Copies(added + message.content[: message.header_size], rest, ())
     delivered = bytearray(added)
     insertions: list[Insertion] = []
     kept = 0  # up to here all is copied, or left out
@@ -62,7 +65,7 @@ def copies(message: Message, added: bytes, author: bytes | None, message_id: byt
             delivered += message.content[kept : field.start] + instead
             kept = field.end
     delivered += message.content[kept : message.header_size]
-    return Copies(bytes(delivered), memoryview(message.content)[message.header_size :], tuple(insertions))
+    return Copies(bytes(delivered), rest, tuple(insertions))
 
 
 def with_insertions(content: bytes, insertions: Sequence[Insertion]) -> bytes:

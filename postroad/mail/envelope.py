@@ -55,7 +55,7 @@ def _addresses(message: Message, key: bytes) -> list[str]:
     if key not in message.first:
         return []
     try:
-        return [mailbox.address for field in message.all(key) for mailbox in parse_list(field.body)]
+        return [mailbox.address for body in message.bodies(key) for mailbox in parse_list(body)]
     except BadAddress as bad:
         name = key.decode().capitalize()
         raise refusals.InvalidHeader(f"{name}: {bad}", name=name) from bad

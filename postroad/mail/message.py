@@ -6,7 +6,9 @@ cannot read into the body (hardening.md 0.3); a customer's message must not depe
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from postroad import refusals
@@ -23,6 +25,8 @@ MAX_RECEIVED = 50
 # Bcc escapes other readers. There is no CR or LF but in CRLF: one of both to look for is enough.
 _FIELD = re.compile(rb"^([!-9;-~]++):([^\r]*+(?:\r\n[ \t][^\r]*+)*)\r\n", re.MULTILINE)
 _MARKS = len(b":\r\n")
+_CR, _LF = b"\r\n"
+_NAME = itemgetter(0)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\r\n"))
 _SLICE = 1 << 20
 
@@ -51,30 +55,48 @@ class Field(NamedTuple):
     @property
     def text(self) -> str:
         """The body unfolded and trimmed."""
-        return self.body.replace(b"\r\n", b"").strip(b" \t").decode()
+        return unfolded(self.body)
 
 
 class Message(NamedTuple):
-    """A checked message: `content` with CRLF line ends, its `fields`, and where the empty line stands.
+    """A checked message: `content` with CRLF line ends, its fields, and where the empty line stands.
 
-    `first` holds the first field of each name, by its key.
+    `found` are names and bodies, `keys` the names in lower case; `first` tells where each stands first among them.
     """
 
     content: bytes | bytearray
-    fields: tuple[Field, ...]
-    first: Mapping[bytes, Field]
+    found: Sequence[tuple[bytes, bytes]]
+    keys: Sequence[bytes]
+    first: Mapping[bytes, int]
     header_size: int
 
-    def all(self, key: bytes) -> Sequence[Field]:
-        """Every field of that key, in order."""
-        if key not in self.first:
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All fields, with their places."""
+        return _placed(self.found)
+
+    def bodies(self, key: bytes) -> Sequence[bytes]:
+        """The body of every field of that key, in order."""
+        at = self.first.get(key)
+        if at is None:
             return ()
-        return [field for field in self.fields if field.key == key]
+        if len(self.first) == len(self.keys):  # no name stands twice
+            return (self.found[at][1],)
+        return [body for name, (_, body) in zip(self.keys, self.found, strict=True) if name == key]
+
+    def body(self, key: bytes) -> bytes | None:
+        """The body of the first such field."""
+        at = self.first.get(key)
+        return None if at is None else self.found[at][1]
 
     def text(self, key: bytes) -> str:
-        """The first such field's body, unfolded; "" when there is none."""
-        field = self.first.get(key)
-        return field.text if field else ""
+        """The same, unfolded and trimmed; "" when there is none."""
+        return unfolded(self.body(key) or b"")
+
+
+def unfolded(body: bytes) -> str:
+    """The body of a field on one line, trimmed (RFC 5322 section 2.2.3)."""
+    return body.replace(b"\r\n", b"").strip(b" \t").decode()
 
 
 def parse(submitted: bytes | bytearray) -> Message:
@@ -85,24 +107,25 @@ def parse(submitted: bytes | bytearray) -> Message:
     """
     content = with_crlf(submitted)
     section = _header_section(content)
-    fields = fields_of(section)
-    first = {field.key: field for field in reversed(fields)}
-    _refuse_excess(fields, first)
-    if len(first) < len(fields):
-        _refuse_repeats(fields)
-    return Message(content, fields, first, len(section))
+    found = _found(section)
+    keys = [*map(bytes.lower, map(_NAME, found))]
+    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    _refuse_excess(keys)
+    if len(first) < len(keys):
+        _refuse_repeats(keys)
+    return Message(content, found, keys, first, len(section))
 
 
 def with_crlf(submitted: bytes | bytearray) -> bytes | bytearray:
     """The same lines, each ended by CRLF; a bare CR or a NUL is refused, for servers disagree on them."""
-    if b"\0" in submitted:
+    if 0 in submitted:  # a number: to look for octets in octets costs an exception that nobody sees
         raise refusals.InvalidMessage(problem="it holds a NUL octet")
     bare = False
     for lines in _slices(submitted):
         unpaired = lines.replace(b"\r\n", b"")  # with both searches, faster than to count what is there
-        if b"\r" in unpaired:
+        if _CR in unpaired:
             raise refusals.InvalidMessage(problem="it holds a carriage return without a line feed")
-        bare = bare or b"\n" in unpaired
+        bare = bare or _LF in unpaired
     if not bare:
         return submitted
     converted = bytearray()
@@ -125,12 +148,22 @@ def fields_of(section: bytes) -> tuple[Field, ...]:
 
     Raises `InvalidMessage` at the first line that belongs to none.
     """
+    return _placed(_found(section))
+
+
+def _found(section: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and body of each field. Raises as `fields_of`."""
+    found = _FIELD.findall(section)
+    if sum(map(len, chain.from_iterable(found))) + _MARKS * len(found) < len(section):  # something was passed over
+        raise refusals.InvalidMessage(problem=_what_is_wrong(section))
+    return found
+
+
+def _placed(found: Sequence[tuple[bytes, bytes]]) -> tuple[Field, ...]:
     fields: list[Field] = []
     at = 0
-    for name, body in _FIELD.findall(section):
+    for name, body in found:
         fields.append(Field(name.lower(), name, body, at, at := at + len(name) + len(body) + _MARKS))
-    if at < len(section):  # something was passed over
-        raise refusals.InvalidMessage(problem=_what_is_wrong(section))
     return tuple(fields)
 
 
@@ -172,15 +205,15 @@ def _what_is_wrong(section: bytes) -> str:
     return f"header line {number} is not of the form 'name: value'"
 
 
-def _refuse_excess(fields: Sequence[Field], keys: Iterable[bytes]) -> None:
-    if len(fields) > MAX_FIELDS:
-        raise refusals.InvalidMessage(problem=f"it has {len(fields)} header fields, the limit is {MAX_FIELDS}")
+def _refuse_excess(keys: Sequence[bytes]) -> None:
+    if len(keys) > MAX_FIELDS:
+        raise refusals.InvalidMessage(problem=f"it has {len(keys)} header fields, the limit is {MAX_FIELDS}")
     if max(map(len, keys), default=0) > MAX_FIELD_NAME:
         raise refusals.InvalidMessage(problem=f"a header field's name is over {MAX_FIELD_NAME} octets")
 
 
-def _refuse_repeats(fields: Sequence[Field]) -> None:
-    counts = Counter(field.key for field in fields)
+def _refuse_repeats(keys: Sequence[bytes]) -> None:
+    counts = Counter(keys)
     if counts[b"received"] > MAX_RECEIVED:
         raise refusals.InvalidMessage(problem=f"it has over {MAX_RECEIVED} Received fields: a mail loop")
     for key, name in _AT_MOST_ONE.items():

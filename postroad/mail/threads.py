@@ -47,7 +47,7 @@ def ancestry(header_section: bytes) -> Ancestry | None:
     Quick for the many that do not: no field is looked for unless the name of one is there.
     """
     lowered = header_section.lower()
-    if b"\nreferences:" not in lowered and b"\nin-reply-to:" not in lowered:
+    if lowered.find(b"\nreferences:") < 0 and lowered.find(b"\nin-reply-to:") < 0:
         return None
     fields = _fields(header_section)
     named = [*_MSG_ID.findall(fields["in-reply-to"]), *reversed(_MSG_ID.findall(fields["references"]))]

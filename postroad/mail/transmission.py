@@ -97,7 +97,8 @@ def fold(header_section: bytes, limit: int = LINE_LIMIT) -> bytes:
 
 def foldable(header_section: bytes) -> bool:
     """Whether folding brings every header line within 998 octets."""
-    return longest_line(fold(header_section), at_least=LINE_LIMIT) == LINE_LIMIT
+    folded = fold(header_section)
+    return folded is header_section or longest_line(folded, at_least=LINE_LIMIT) == LINE_LIMIT
 
 
 def quoted_printable(body: bytes) -> bytes:

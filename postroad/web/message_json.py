@@ -53,6 +53,7 @@ _TAIL = re.compile(rb'"[ \t\r\n]*+\}[ \t\r\n]*+')
 
 _URL_SAFE = b"-_"
 _STANDARD = bytes.maketrans(_URL_SAFE, b"+/")
+_PLUS, _SLASH = b"+/"
 _WHITE_SPACE = b" \t\r\n"
 _LAST_QUANTUM = re.compile(rb"(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?|[A-Za-z0-9+/]{4})?")
 
@@ -93,7 +94,7 @@ def _plain(body: bytearray) -> Sent | None:
     characters = body[head.end() : end]
     if not characters.endswith(b"="):
         characters += b"=" * (-len(characters) % 4)
-    alphabet = None if b"+" in characters or b"/" in characters else _URL_SAFE
+    alphabet = None if _PLUS in characters or _SLASH in characters else _URL_SAFE
     try:
         return Sent(pybase64.b64decode(characters, alphabet, validate=True))
     except NotBase64:

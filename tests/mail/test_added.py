@@ -85,6 +85,6 @@ def test_a_completed_message_lacks_nothing(names):
     submitted = "X-First: 1\r\n" + "".join(f"{name}: x\r\n" for name in names) + "\r\nbody"
     whole = "".join(added(submitted)) + submitted
     completed = parse(whole.encode())
-    assert [len(list(completed.all(name.lower().encode()))) for name in MISSING] == [1, 1, 1, 1]
+    assert [len(completed.bodies(name.lower().encode())) for name in MISSING] == [1, 1, 1, 1]
     assert added(whole) == [RECEIVED]
     assert all(len(line) <= 78 for line in "".join(added(submitted)).split("\r\n"))

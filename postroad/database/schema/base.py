@@ -15,6 +15,7 @@ metadata = MetaData(
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
-def where(name: str, condition: str, *columns: str) -> Index:
+def where(name: str, condition: str, *columns: str, unique: bool = False) -> Index:
     """An index of the rows that meet a condition."""
-    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+    met = text(condition)
+    return Index(name, *columns, unique=unique, sqlite_where=met, postgresql_where=met)

@@ -78,8 +78,9 @@ message = Table(
     Column("internal_date", BigInteger, nullable=False),
     Column("queue_id", Id),  # set on delivered copies, so that a delivery repeated after a crash is seen
     Column("forward_path", Text),
-    Index("uq_message_delivery", "account_id", "queue_id", "forward_path", unique=True),
+    where("uq_message_delivery", "queue_id IS NOT NULL", "account_id", "queue_id", "forward_path", unique=True),
     Index(None, "account_id", "thread_id"),
+    sqlite_with_rowid=False,
 )
 
 message_label = Table(
@@ -140,6 +141,7 @@ recipient = Table(
     # What is under a claim: a handful of rows, from which the number in flight is counted.
     where("ix_recipient_lease", "lease IS NOT NULL", "destination", "lease"),
     where("ix_recipient_held", "state = 'held'", "queue_id"),
+    sqlite_with_rowid=False,
 )
 
 # The gate of a destination, made by its first claim and never touched by accept: what waits is found by the

@@ -119,10 +119,18 @@ def _mailboxes() -> None:
         sa.Column("queue_id", ID, nullable=True),
         sa.Column("forward_path", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("account_id", "gmail_id", name=op.f("pk_message")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_message_account_id_thread_id"), "message", ["account_id", "thread_id"], unique=False)
     op.create_index(op.f("ix_message_content_id"), "message", ["content_id"], unique=False)
-    op.create_index("uq_message_delivery", "message", ["account_id", "queue_id", "forward_path"], unique=True)
+    op.create_index(
+        "uq_message_delivery",
+        "message",
+        ["account_id", "queue_id", "forward_path"],
+        unique=True,
+        sqlite_where=sa.text("queue_id IS NOT NULL"),
+        postgresql_where=sa.text("queue_id IS NOT NULL"),
+    )
     op.create_table(
         "message_label",
         sa.Column("account_id", ID, autoincrement=False, nullable=False),
@@ -164,6 +172,7 @@ def _queue() -> None:
         sa.Column("reply_text", sa.Text(), nullable=True),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("queue_id", "forward_path", name=op.f("pk_recipient")),
+        sqlite_with_rowid=False,
     )
 
 
