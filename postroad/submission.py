@@ -225,11 +225,8 @@ def prepare(own: Sequence[str], submitted: bytes | bytearray, policy: Policy, gm
     if len(submitted) > policy.max_size:
         raise refusals.BodyTooLarge(limit=policy.max_size)
     parsed = message.parse(submitted)
-    body = Body(
-        content_id=gmail_id,
-        longest_line=transmission.longest_line(parsed.content, at_least=transmission.LINE_LIMIT),
-        eight_bit=transmission.is_eight_bit(parsed.content, parsed.header_size),
-    )
+    longest = transmission.longest_line(parsed.content, transmission.LINE_LIMIT)
+    body = Body(gmail_id, longest, transmission.is_eight_bit(parsed.content, parsed.header_size))
     return _prepared(own, parsed, body, policy, gmail_id, now)
 
 
@@ -252,15 +249,8 @@ def _prepared(
     made = copies(parsed, lines, author_line(parsed, own, policy.from_policy), own_id)
     if not transmission.foldable(made.header_section):
         raise refusals.InvalidMessage(problem="a header line over 998 octets has no white space to fold at")
-    return Prepared(
-        gmail_id=gmail_id,
-        copies=made,
-        recipients=found,
-        body=body,
-        utf8_header=transmission.headers_need_smtputf8(made.header_section),
-        tls_optional=tls_optional(parsed),
-        message_id=message_id,
-    )
+    utf8_header = transmission.headers_need_smtputf8(made.header_section)
+    return Prepared(gmail_id, made, found, body, utf8_header, tls_optional(parsed), message_id)
 
 
 def tls_optional(parsed: Message) -> bool:

@@ -31,6 +31,9 @@ POLL_SECONDS = 1.0
 # How long a claim waits after the last one, unless half of what ran then has ended: one claim costs about as much
 # as two attempts, and makes good for all that have ended.
 BREATH_SECONDS = 0.025
+# The same after one that found nothing while a whole destination's worth of attempts ran: what comes in is for
+# them, mostly, and would wake us for nothing again and again.
+FULL_BREATH_SECONDS = 0.1
 # How long to wait after storage has failed, or we have: doubled each time, up to the longest.
 FIRST_PAUSE_SECONDS = 0.25
 PAUSE_SECONDS = 5.0
@@ -78,6 +81,7 @@ class Runner:
     _looked_at: int = 0
     _breath: float = 0.0
     _half: int = 0
+    _full: bool = False
     _halved: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
     _stopping: bool = False
@@ -147,6 +151,7 @@ class Runner:
                 self._running[task] = claimed
                 task.add_done_callback(self._ended)
         self._half = self._attempts // 2
+        self._full = not found and self._attempts >= self.limits.each
         return bool(found) or self._rota.goes_on
 
     async def _breathe(self) -> None:
@@ -155,7 +160,8 @@ class Runner:
             async with asyncio.timeout_at(self._breath):
                 await self._halved.wait()
         self._halved.clear()
-        self._breath = asyncio.get_running_loop().time() + BREATH_SECONDS
+        seconds = FULL_BREATH_SECONDS if self._full else BREATH_SECONDS
+        self._breath = asyncio.get_running_loop().time() + seconds
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._settling.discard(self._running.pop(task))

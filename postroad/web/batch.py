@@ -137,9 +137,9 @@ def _name(pair: bytes) -> bytes:
 
 
 def _receiving(body: memoryview) -> Receive:
-    """The body as a view of the batch's: it is copied once, by who reads it."""
+    """The body, a view of the batch's, which is copied once, when it is read."""
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     return receive

@@ -75,7 +75,7 @@ class _Misfit(Exception):  # noqa: N818 - a member that does not fit; all of the
         self.violation = Violation(field, description)
 
 
-def read(body: bytearray) -> Sent:
+def read(body: bytes | bytearray) -> Sent:
     """Read a Message. An empty body is an empty Message; null and "" are no value, as everywhere in proto3.
 
     Raises `BadJSON`, or `FieldsInvalid` with every member that does not fit, in their order.
@@ -83,7 +83,7 @@ def read(body: bytearray) -> Sent:
     return _plain(body) or _read(body)
 
 
-def _plain(body: bytearray) -> Sent | None:
+def _plain(body: bytes | bytearray) -> Sent | None:
     """What nearly all programs send: `raw` alone, in one alphabet without white space. `None` for anything else.
 
     Base64 holds neither quotation marks nor escapes: what decodes is all of a string, and around it is JSON.
@@ -101,7 +101,7 @@ def _plain(body: bytearray) -> Sent | None:
         return None
 
 
-def _read(body: bytearray) -> Sent:
+def _read(body: bytes | bytearray) -> Sent:
     """Any Message. Raises what `read` raises."""
     _refuse_other_text(body)
     raw: bytes | bytearray = b""
@@ -123,7 +123,7 @@ def _read(body: bytearray) -> Sent:
     return Sent(raw, thread)
 
 
-def _refuse_other_text(body: bytearray) -> None:
+def _refuse_other_text(body: bytes | bytearray) -> None:
     """Refuse what is not UTF-8 (RFC 8259 section 8.1): the decoder does not look into what it skips."""
     if body.isascii():
         return
@@ -135,7 +135,7 @@ def _refuse_other_text(body: bytearray) -> None:
         raise refusals.BadJSON(problem="It is not UTF-8.") from None
 
 
-def _members(body: bytearray) -> Iterator[tuple[str, msgspec.Raw]]:
+def _members(body: bytes | bytearray) -> Iterator[tuple[str, msgspec.Raw]]:
     """The members of the object in order by their JSON names, each value as it stands, known nulls left out.
 
     The decoder keeps the last of two values with one name where another reader takes the first: such a text is
@@ -162,7 +162,7 @@ def _members(body: bytearray) -> Iterator[tuple[str, msgspec.Raw]]:
             yield name, value
 
 
-def _end_of_value(body: bytearray, start: int) -> int:
+def _end_of_value(body: bytes | bytearray, start: int) -> int:
     """Where the value that begins at `start` ends, in what is known to be JSON."""
     depth = 0
     for token in _TOKEN.finditer(body, start):

@@ -49,7 +49,7 @@ class Part:
     call: Inner | Refusal
 
 
-def parse(body: bytearray, content_type: bytes) -> list[Part]:
+def parse(body: bytes | bytearray, content_type: bytes) -> list[Part]:
     """The parts of a batch, in their order. Raises `BatchMalformed` and `TooManyCalls`."""
     boundary = _boundary(content_type)
     contents = list(islice(_contents(body, boundary), MAX_CALLS + 1))
@@ -69,13 +69,13 @@ def _boundary(content_type: bytes) -> bytes:
     return boundary
 
 
-def _count(body: bytearray, boundary: bytes) -> int:
+def _count(body: bytes | bytearray, boundary: bytes) -> int:
     """How many parts there are when they are too many to be walked: every delimiter but the closing one."""
     delimiter = b"\n--" + boundary
     return body.count(delimiter) - (not body.startswith(delimiter[1:]))
 
 
-def _contents(body: bytearray, boundary: bytes) -> Iterator[memoryview]:
+def _contents(body: bytes | bytearray, boundary: bytes) -> Iterator[memoryview]:
     """What stands between the delimiters. Raises `BatchMalformed` when the closing one does not come."""
     start = None
     for delimiter in _delimiters(body, boundary):
@@ -88,7 +88,7 @@ def _contents(body: bytearray, boundary: bytes) -> Iterator[memoryview]:
     raise refusals.BatchMalformed(problem="Missing end boundary in multipart body.")
 
 
-def _delimiters(body: bytearray, boundary: bytes) -> Iterator[re.Match[bytes]]:
+def _delimiters(body: bytes | bytearray, boundary: bytes) -> Iterator[re.Match[bytes]]:
     """The delimiter lines (RFC 2046 section 5.1.1); group 1 marks the closing one. Raises `BatchMalformed`."""
     line = re.compile(b"--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r?\n|\Z)")
     at = 0

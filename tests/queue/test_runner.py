@@ -950,6 +950,33 @@ def test_an_idle_runner_rests(play):
     play(scenario)
 
 
+def test_who_has_no_room_looks_seldom_and_again_as_soon_as_there_is(play, monkeypatch):
+    """While all of a destination's sessions are busy, new mail costs no claim each; their end brings one."""
+    monkeypatch.setattr(module, "FULL_BREATH_SECONDS", 3600.0)
+
+    async def scenario(house):
+        fake = Fake()
+        for _ in range(4):
+            await house.accept()
+        async with house.running(fake, limits=Limits(each=2, node=2)) as running:
+            for _ in range(2):
+                await fake.begun.acquire()
+            while not running._full:
+                running.wake()
+                await house.turns(1)
+            await asyncio.sleep(0)  # the breath that it draws now is the long one
+            before = house.database.commits
+            for _ in range(10):
+                running.wake()
+                await house.turns(1)
+            assert house.database.commits - before <= 11, "at most the claim that was on its way"
+            fake.go_on.set()
+            for _ in range(2):
+                await fake.begun.acquire()
+
+    play(scenario)
+
+
 def test_many_mails_all_go_out_once(play):
     """200 messages to 3 recipients each: every recipient is attempted exactly once."""
 

@@ -116,7 +116,7 @@ async def _before(first: bytearray, rest: AsyncIterator[bytearray]) -> Pieces:
         yield batch
 
 
-async def _at_once(call: Call, content: bytearray, sent: Sent) -> Accepted:
+async def _at_once(call: Call, content: bytes | bytearray, sent: Sent) -> Accepted:
     if not content:
         raise refusals.RawMissing
     return await call.submission.submit(call.account, content, sent.thread, call.now)
