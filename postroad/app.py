@@ -120,7 +120,8 @@ class _House:
 
     def wake(self) -> None:
         """There may be new mail; thread-safe."""
-        self.loop.call_soon_threadsafe(self.runner.wake)
+        if not self.runner.woken:
+            self.loop.call_soon_threadsafe(self.runner.wake)
 
     def signed(self, signed: Signed) -> None:
         """Mail that will be claimed has these signatures; thread-safe."""

@@ -49,6 +49,11 @@ class Rota:
         """Whether there is more to look at than one claim does."""
         return self._hurried or self._cut_short
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there is due mail for which there was no room: only the end of an attempt makes some."""
+        return bool(self._ready or self._full)
+
     def begin(self, now: int) -> int:
         """A claim begins; since when it is to look for what has become due.
 

@@ -31,9 +31,9 @@ POLL_SECONDS = 1.0
 # How long a claim waits after the last one, unless half of what ran then has ended: one claim costs about as much
 # as two attempts, and makes good for all that have ended.
 BREATH_SECONDS = 0.025
-# The same after one that found nothing while a whole destination's worth of attempts ran: what comes in is for
-# them, mostly, and would wake us for nothing again and again.
-FULL_BREATH_SECONDS = 0.1
+# The same after one that found nothing as there was no room, unless an attempt ends: what comes in meanwhile would
+# wake us for nothing again and again.
+CROWDED_BREATH_SECONDS = 0.1
 # How long to wait after storage has failed, or we have: doubled each time, up to the longest.
 FIRST_PAUSE_SECONDS = 0.25
 PAUSE_SECONDS = 5.0
@@ -81,7 +81,7 @@ class Runner:
     _looked_at: int = 0
     _breath: float = 0.0
     _half: int = 0
-    _full: bool = False
+    _crowded: bool = False
     _halved: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
     _stopping: bool = False
@@ -93,6 +93,11 @@ class Runner:
     def wake(self) -> None:
         """Something may be due."""
         self._wake.set()
+
+    @property
+    def woken(self) -> bool:
+        """Whether it is going to look, and need not be woken for what is in the database by now. Thread-safe."""
+        return self._wake.is_set()
 
     async def run(self) -> None:
         """Claim and attempt until stopped, and until all that was begun has ended."""
@@ -151,7 +156,7 @@ class Runner:
                 self._running[task] = claimed
                 task.add_done_callback(self._ended)
         self._half = self._attempts // 2
-        self._full = not found and self._attempts >= self.limits.each
+        self._crowded = not found and self._rota.crowded
         return bool(found) or self._rota.goes_on
 
     async def _breathe(self) -> None:
@@ -160,7 +165,7 @@ class Runner:
             async with asyncio.timeout_at(self._breath):
                 await self._halved.wait()
         self._halved.clear()
-        seconds = FULL_BREATH_SECONDS if self._full else BREATH_SECONDS
+        seconds = CROWDED_BREATH_SECONDS if self._crowded else BREATH_SECONDS
         self._breath = asyncio.get_running_loop().time() + seconds
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -176,7 +181,7 @@ class Runner:
 
     def _look_about(self) -> None:
         """An attempt has ended: there is room for another."""
-        if self._attempts <= self._half:
+        if self._crowded or self._attempts <= self._half:
             self._halved.set()
         self.wake()
 

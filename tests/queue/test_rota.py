@@ -27,6 +27,20 @@ def look_out(rota, now=NOW, due=(), *, last=None, in_flight=None):
     rota.confirm()
 
 
+def test_it_is_crowded_while_something_due_has_no_room():
+    """Passed over for want of a share, or behind a full gate; not when nothing is due, nor behind a closed one."""
+    rota = Rota()
+    assert not rota.crowded
+    look_out(rota, due=["a"])
+    assert rota.turn(lambda _: False, only_here=False) == []
+    assert rota.crowded
+    rota.full("a", NOW, 1)
+    assert rota.crowded
+    look_out(rota, NOW + 1, in_flight={"a": 0})
+    rota.shut("a", NOW + 1, NOW + 2)
+    assert not rota.crowded
+
+
 def test_the_first_round_hurries_and_later_ones_do_not():
     """At the start each claim goes on until all destinations were passed by; then it is a piece each second."""
     rota = Rota()

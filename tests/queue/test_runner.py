@@ -952,7 +952,7 @@ def test_an_idle_runner_rests(play):
 
 def test_who_has_no_room_looks_seldom_and_again_as_soon_as_there_is(play, monkeypatch):
     """While all of a destination's sessions are busy, new mail costs no claim each; their end brings one."""
-    monkeypatch.setattr(module, "FULL_BREATH_SECONDS", 3600.0)
+    monkeypatch.setattr(module, "CROWDED_BREATH_SECONDS", 3600.0)
 
     async def scenario(house):
         fake = Fake()
@@ -961,7 +961,7 @@ def test_who_has_no_room_looks_seldom_and_again_as_soon_as_there_is(play, monkey
         async with house.running(fake, limits=Limits(each=2, node=2)) as running:
             for _ in range(2):
                 await fake.begun.acquire()
-            while not running._full:
+            while not running._crowded:
                 running.wake()
                 await house.turns(1)
             await asyncio.sleep(0)  # the breath that it draws now is the long one
