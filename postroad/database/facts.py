@@ -1,8 +1,8 @@
 """Facts about this database itself, by name."""
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import IntegrityError
 
+from postroad.database.rows import insert_unless_there
 from postroad.database.schema import fact
 
 # What decided the destinations of the server that ran last: `relay`, and where `relay_by_sender` leads.
@@ -27,10 +27,7 @@ def write(connection: Connection, name: str, value: str) -> None:
     known = fact.update().where(fact.c.name == name).values(value=value)
     if connection.execute(known).rowcount:
         return
-    try:
-        with connection.begin_nested():
-            connection.execute(fact.insert().values(name=name, value=value))
-    except IntegrityError:
+    if not insert_unless_there(connection, fact, {"name": name, "value": value}):
         connection.execute(known)
 
 
@@ -38,9 +35,6 @@ def keep(connection: Connection, name: str, value: str) -> str:
     """The value of a fact, which is this one if it was never written: of nodes that start together all get one."""
     if (found := read(connection, name)) is not None:
         return found
-    try:
-        with connection.begin_nested():
-            connection.execute(fact.insert().values(name=name, value=value))
-    except IntegrityError:
-        return read(connection, name) or value
-    return value
+    if insert_unless_there(connection, fact, {"name": name, "value": value}):
+        return value
+    return read(connection, name) or value

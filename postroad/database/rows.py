@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, LargeBinary, Table
+from sqlalchemy import Connection, LargeBinary, Table, text
 from sqlalchemy.exc import DBAPIError
 
 from postroad.database.schema import metadata
@@ -95,6 +95,17 @@ def insert_arranged(connection: Connection, rows: Arranged) -> None:
             execute(_statement(dialect, place, len(some[0]), len(some)), tuple(chain.from_iterable(some)))
 
 
+def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row, unless there is one of its key; whether it was inserted. Of two nodes one is first.
+
+    There is no savepoint to go back to, as SQLite forgets those when the disk is full.
+    """
+    values = ", ".join(f":{name}" for name in row)
+    place = _place(table, tuple(row))
+    statement = text(f"INSERT INTO {place} VALUES ({values}) ON CONFLICT DO NOTHING")  # noqa: S608 - the schema's names
+    return connection.execute(statement, dict(row)).rowcount == 1
+
+
 def _shared(values: Sequence[tuple[Any, ...]], octets_at: Sequence[int]) -> Iterator[Sequence[tuple[Any, ...]]]:
     """Those that share a statement, in order."""
     if any(len(row[at] or b"") > BOUND_ALONE for at in octets_at for row in values):
@@ -117,10 +128,10 @@ def _executing(connection: Connection) -> Callable[[str, tuple[Any, ...]], objec
         return connection.exec_driver_sql
     cursor, failure = connection.connection.cursor(), connection.dialect.loaded_dbapi.Error
 
-    def execute(text: str, values: tuple[Any, ...]) -> None:
+    def execute(statement: str, values: tuple[Any, ...]) -> None:
         try:
-            cursor.execute(text, values)
+            cursor.execute(statement, values)
         except failure as error:
-            raise DBAPIError.instance(text, None, error, failure, hide_parameters=True) from error
+            raise DBAPIError.instance(statement, None, error, failure, hide_parameters=True) from error
 
     return execute

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
+from postroad.database.rows import insert_unless_there
 from postroad.database.schema import failed_sign_in, sign_in
 from postroad.oauth import accounts
 from postroad.oauth.accounts import Account
@@ -159,8 +159,7 @@ def _write(connection: Connection, subject: str, failures: Failures) -> None:
     known = update(failed_sign_in).where(failed_sign_in.c.subject == subject).values(values)
     if connection.execute(known).rowcount:
         return
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(failed_sign_in).values(subject=subject, **values))
-    except IntegrityError:  # another node was first
+    if not insert_unless_there(
+        connection, failed_sign_in, {"subject": subject, **values}
+    ):  # another node was first
         connection.execute(known)

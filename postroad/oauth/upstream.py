@@ -5,7 +5,6 @@ our choosing, then issuer, audience, times and nonce. An account is found by an 
 for, and from then on by the subject alone, as an address may become somebody else's (Core section 5.7).
 """
 
-import contextlib
 import json
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
@@ -18,8 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, KeySet
 from joserfc.jwt import JWTClaimsRegistry
 from sqlalchemy import Connection, delete, func, insert, select
-from sqlalchemy.exc import IntegrityError
 
+from postroad.database.rows import insert_unless_there
 from postroad.database.schema import upstream_identity, upstream_sign_in
 from postroad.mail.address import BadAddress
 from postroad.oauth import accounts, credentials
@@ -217,8 +216,7 @@ def account_of(connection: Connection, issuer: str, found: Identity, now: int) -
         raise UpstreamError(_NO_ACCOUNT, why=f"the account {account.address} is disabled")
     if known is None:
         values = {"issuer": issuer, "subject": found.subject, "account_id": account.account_id, "created_at": now}
-        with contextlib.suppress(IntegrityError), connection.begin_nested():  # another node was first
-            connection.execute(insert(upstream_identity).values(values))
+        insert_unless_there(connection, upstream_identity, values)  # another node may have been first
     return account
 
 

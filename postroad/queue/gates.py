@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 
 from sqlalchemy import Connection, Row, bindparam, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
+from postroad.database.rows import insert_unless_there
 from postroad.database.schema import destination
 from postroad.mail.reply import Reply
 from postroad.queue import shaping
@@ -46,12 +46,7 @@ def look(connection: Connection, name: str) -> Gate | None:
 
 def _make(connection: Connection, name: str) -> bool:
     """A new gate, open; false when another node has made it meanwhile."""
-    try:
-        with connection.begin_nested():
-            connection.execute(destination.insert().values(destination=name, turn=0, **_OPEN))
-    except IntegrityError:
-        return False
-    return True
+    return insert_unless_there(connection, destination, {"destination": name, "turn": 0, **_OPEN})
 
 
 def _gate(row: Row[tuple[object, ...]]) -> Gate:

@@ -12,10 +12,10 @@ from functools import partial
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection, or_, select
-from sqlalchemy.exc import IntegrityError
 
 from postroad import maillog, refusals
 from postroad.database.engine import Database
+from postroad.database.rows import insert_unless_there
 from postroad.database.schema import sts_policy
 from postroad.relay.resolver import LookupFailedError, NoSuchDomainError, Resolver
 from postroad.relay.sts import NoPolicyError, Policy, announced, parse
@@ -109,5 +109,4 @@ def keep(connection: Connection, domain: str, kept: Kept) -> None:
     over = or_(sts_policy.c.domain == domain, sts_policy.c.expires_at <= kept.fetched_at)
     connection.execute(sts_policy.delete().where(over))
     values = {"policy_id": kept.policy_id, "policy": str(kept.policy), "fetched_at": kept.fetched_at}
-    with contextlib.suppress(IntegrityError), connection.begin_nested():
-        connection.execute(sts_policy.insert().values(domain=domain, expires_at=kept.expires_at, **values))
+    insert_unless_there(connection, sts_policy, {"domain": domain, "expires_at": kept.expires_at, **values})

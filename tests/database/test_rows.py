@@ -7,9 +7,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
+from postroad import refusals
+from postroad.database import facts
 from postroad.database.engine import Database
-from postroad.database.rows import BOUND_ALONE, ROWS_PER_INSERT, arranged, brings, insert, together
+from postroad.database.rows import (
+    BOUND_ALONE,
+    ROWS_PER_INSERT,
+    arranged,
+    brings,
+    insert,
+    insert_unless_there,
+    together,
+)
 from postroad.database.schema import content_chunk, fact, queue_entry, recipient
+from postroad.oauth import sign_ins
+from postroad.queue import gates
 
 NUMBER = st.integers(1, 2**62)
 ENTRIES = st.lists(
@@ -64,6 +76,43 @@ def test_large_octets_are_bound_alone(database):
         )
     )
     assert found == [bytes([number]) * size for number, size in enumerate(sizes)]
+
+
+def test_who_is_there_stays(database):
+    """The first row of a key is kept, and it is told which one was."""
+
+    def insert_both(connection):
+        rows = ({"name": "one", "value": value} for value in "ab")
+        return [insert_unless_there(connection, fact, row) for row in rows]
+
+    assert database.submit(insert_both).result() == [True, False]
+    assert database.look(lambda connection: facts.read(connection, "one")) == "a"
+
+
+WRITES = {
+    "a row": lambda connection, text: insert(connection, {fact: [{"name": "one", "value": text}]}),
+    "a fact": lambda connection, text: facts.write(connection, "one", text),
+    "the first value of a fact": lambda connection, text: facts.keep(connection, "one", text),
+    "a gate": lambda connection, text: gates.locked(connection, [text]),
+    "a failed sign-in": lambda connection, text: sign_ins.begin_try(connection, {text: 1}, 1),
+}
+
+
+@pytest.mark.parametrize("database_url", [""], ids=["SQLite"])
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_full_disk_is_told_as_what_it_is(database, write):
+    """By whatever is written, also where another node might be first: not as a lack of savepoints."""
+
+    def fill(connection):
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 4}").scalar_one()
+
+    database.submit(fill).result()
+    with pytest.raises(refusals.StorageUnhealthy) as caught:
+        database.submit(lambda connection: write(connection, "x" * 1_000_000)).result()
+    assert "full" in caught.value.why
+    assert database.health.trusted
+    database.submit(lambda connection: write(connection, "x")).result()
 
 
 def test_rows_are_arranged_by_their_columns():
