@@ -135,6 +135,9 @@ class File:
     def committed(self, connection: Connection) -> None:
         """And when it is time for a checkpoint."""
 
+    def observe(self, units: float) -> None:
+        """And counts what a transaction held."""
+
     def close(self) -> None:
         """Let go of the file."""
         self.readers.dispose()

@@ -124,6 +124,7 @@ class Committer:
 
     `announce` is called within a transaction that brings new mail, `committed` after each, with nobody waiting.
     For `breath` seconds a transaction waits for those who shared the last one; who comes alone never waits.
+    `observe` is told how many units each held.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Committer:
         announce: Callable[[Connection], None] = lambda _: None,
         committed: Callable[[Connection], None] = lambda _: None,
         breath: float = 0.0,
+        observe: Callable[[float], None] = metrics.COMMIT_UNITS.observe,
     ) -> None:
         self.commits = 0
         self._health = health
@@ -140,6 +142,7 @@ class Committer:
         self._announce = announce
         self._committed = committed
         self._breath = breath
+        self._observe = observe
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._next: _Waiting | None = None
         self._gate = threading.Lock()
@@ -255,7 +258,7 @@ class Committer:
             if brings(rows, recipient):
                 self._announce(connection)
         self.commits += 1
-        metrics.COMMIT_UNITS.observe(len(batch))
+        self._observe(len(batch))
         return results
 
     def _blame(self, batch: list[_Waiting], connection: Connection, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
+from postroad import metrics
 from postroad.database import migrations
 from postroad.database.health import Health
 from postroad.refusals import Failure
@@ -80,6 +81,10 @@ class Server:
         except OperationalError as error:
             self.writer.dispose()
             raise UnreachableError(f"database: {str(error.orig).splitlines()[0]}") from None
+
+    def observe(self, units: float) -> None:
+        """Count what a transaction held."""
+        metrics.COMMIT_UNITS.observe(units)
 
     def announce(self, connection: Connection) -> None:
         """Tell the nodes that listen, when this transaction commits, that new mail is in the queue."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from postroad import refusals
+from postroad import metrics, refusals
 from postroad.database import migrations
 from postroad.database.health import MEND, Health, says_damaged, says_unread
 from postroad.refusals import Failure
@@ -129,6 +129,10 @@ class File:
             if says_unread(words):
                 raise refusals.StorageUnhealthy(f"storage failed: {words}; {MEND}")
             raise DamagedDatabaseError(f"{self._file} is damaged: {words}; restore a backup")
+
+    def observe(self, units: float) -> None:
+        """Count what a transaction held."""
+        metrics.COMMIT_UNITS.observe(units)
 
     def announce(self, connection: Connection) -> None:
         """New mail is in the queue: nobody else can be waiting for it."""

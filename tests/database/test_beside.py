@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from postroad import refusals
+from postroad import metrics, refusals
 from postroad.database import content as contents
 from postroad.database import facts
 from postroad.database.beside import ORPHANED, Handing
@@ -554,3 +554,20 @@ def test_a_statement_that_cannot_travel_hurts_nobody(tmp_path):
         return names(found.kept)
 
     assert run(tmp_path, scenario) == {"next"}
+
+
+def test_a_transaction_is_counted_once(tmp_path):
+    """Where it is synced, whoever asked for it: a unit from beside, rows from there, a unit at the keeper."""
+
+    def counted():
+        [family] = [one for one in metrics.counted() if one.name == "postroad_commit_units"]
+        return {sample.name: sample.value for sample in family.samples}["postroad_commit_units_count"]
+
+    async def scenario(found):
+        before = counted()
+        await found.beside.commit(writing("unit"))
+        await found.beside.insert(rows("row"))
+        await found.kept.commit(writing("here"))
+        return counted() - before
+
+    assert run(tmp_path, scenario) == 3
