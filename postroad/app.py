@@ -34,6 +34,9 @@ from postroad.sealing import Sealing
 from postroad.settings import Settings
 
 TIDY_SECONDS = 5.0
+# Messages claimed ahead for each session that there may be with a next hop, where no other node can want them: a
+# claim costs as much as two attempts, and so is made less often.
+AHEAD_PER_SESSION = 2
 # Sessions that one node may have beside those with a next hop at its cap.
 SPARE_SLOTS = 12
 # Of the file descriptors of a process, sessions may have this part: the others are for who submits mail.
@@ -142,7 +145,7 @@ def _house(settings: Settings, database: Database, sealing: Sealing) -> _House:
         Limits(
             each=settings.relay_sessions,
             node=_node_sessions(settings),
-            ahead=settings.relay_sessions if database.alone else 0,
+            ahead=AHEAD_PER_SESSION * settings.relay_sessions if database.alone else 0,
         ),
         lambda errand: signer.begin(errand.content),
     )
