@@ -132,11 +132,8 @@ class File:
     def announce(self, connection: Connection) -> None:
         """The keeper sees by itself what is new."""
 
-    def committed(self, connection: Connection) -> None:
-        """And when it is time for a checkpoint."""
-
-    def observe(self, units: float) -> None:
-        """And counts what a transaction held."""
+    def committed(self, connection: Connection, units: int) -> None:
+        """And counts, and when it is time for a checkpoint."""
 
     def close(self) -> None:
         """Let go of the file."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from postroad import metrics, refusals
+from postroad import refusals
 from postroad.database.health import Health
 from postroad.database.rows import NO_ROWS, Arranged, Rows, arranged, brings, insert_arranged, together
 from postroad.database.schema import recipient
@@ -122,9 +122,9 @@ def _tell(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
 class Committer:
     """The only writer of a database. Thread-safe; `close` commits what was submitted before it.
 
-    `announce` is called within a transaction that brings new mail, `committed` after each, with nobody waiting.
+    `announce` is called within a transaction that brings new mail, `committed` after each, with nobody
+    waiting, with the number of its units.
     For `breath` seconds a transaction waits for those who shared the last one; who comes alone never waits.
-    `observe` is told how many units each held.
     """
 
     def __init__(
@@ -132,9 +132,8 @@ class Committer:
         engine: Engine,
         health: Health,
         announce: Callable[[Connection], None] = lambda _: None,
-        committed: Callable[[Connection], None] = lambda _: None,
+        committed: Callable[[Connection, int], None] = lambda *_: None,
         breath: float = 0.0,
-        observe: Callable[[float], None] = metrics.COMMIT_UNITS.observe,
     ) -> None:
         self.commits = 0
         self._health = health
@@ -142,7 +141,6 @@ class Committer:
         self._announce = announce
         self._committed = committed
         self._breath = breath
-        self._observe = observe
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._next: _Waiting | None = None
         self._gate = threading.Lock()
@@ -240,7 +238,7 @@ class Committer:
                 self._blame(batch, connection, error)
         else:
             _tell(batch, results)
-            self._committed(connection)
+            self._committed(connection, len(batch))
 
     def _together(self, batch: list[_Waiting], connection: Connection) -> list[Any]:
         """Do it all in one transaction: the rows first, then act by act as they were first asked for."""
@@ -258,7 +256,6 @@ class Committer:
             if brings(rows, recipient):
                 self._announce(connection)
         self.commits += 1
-        self._observe(len(batch))
         return results
 
     def _blame(self, batch: list[_Waiting], connection: Connection, error: BaseException) -> None:

@@ -42,8 +42,7 @@ class Database:
         self.health = self._store.health
         self._threads = ThreadPoolExecutor(READERS, "reader")
         store = self._store
-        told = (store.announce, store.committed, store.breath, store.observe)
-        self._committer = Committer(store.writer, self.health, *told)
+        self._committer = Committer(store.writer, self.health, store.announce, store.committed, store.breath)
         self.commit = self._committer.commit
         self.insert = self._committer.insert
         self.together = self._committer.together

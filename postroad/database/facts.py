@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, select
 
-from postroad.database.rows import insert_unless_there
+from postroad.database import rows
 from postroad.database.schema import fact
 
 # What decided the destinations of the server that ran last: `relay`, and where `relay_by_sender` leads.
@@ -24,17 +24,13 @@ def read(connection: Connection, name: str) -> str | None:
 
 def write(connection: Connection, name: str, value: str) -> None:
     """Set a fact. Nodes that start together may write the same one: who comes second says the last word."""
-    known = fact.update().where(fact.c.name == name).values(value=value)
-    if connection.execute(known).rowcount:
-        return
-    if not insert_unless_there(connection, fact, {"name": name, "value": value}):
-        connection.execute(known)
+    rows.write(connection, fact, {"name": name}, {"value": value})
 
 
 def keep(connection: Connection, name: str, value: str) -> str:
     """The value of a fact, which is this one if it was never written: of nodes that start together all get one."""
     if (found := read(connection, name)) is not None:
         return found
-    if insert_unless_there(connection, fact, {"name": name, "value": value}):
+    if rows.insert_unless_there(connection, fact, {"name": name, "value": value}):
         return value
     return read(connection, name) or value

@@ -82,16 +82,13 @@ class Server:
             self.writer.dispose()
             raise UnreachableError(f"database: {str(error.orig).splitlines()[0]}") from None
 
-    def observe(self, units: float) -> None:
-        """Count what a transaction held."""
-        metrics.COMMIT_UNITS.observe(units)
-
     def announce(self, connection: Connection) -> None:
         """Tell the nodes that listen, when this transaction commits, that new mail is in the queue."""
         connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
-    def committed(self, connection: Connection) -> None:
-        """Nothing to do: the server looks after its log itself."""
+    def committed(self, connection: Connection, units: int) -> None:  # noqa: ARG002 - SQLite needs it
+        """Count: the server looks after its log itself."""
+        metrics.COMMIT_UNITS.observe(units)
 
     def close(self) -> None:
         """Give back the connections."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, LargeBinary, Table, text
+from sqlalchemy import Connection, LargeBinary, Table, text, update
 from sqlalchemy.exc import DBAPIError
 
 from postroad.database.schema import metadata
@@ -104,6 +104,13 @@ def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, 
     place = _place(table, tuple(row))
     statement = text(f"INSERT INTO {place} VALUES ({values}) ON CONFLICT DO NOTHING")  # noqa: S608 - the schema's names
     return connection.execute(statement, dict(row)).rowcount == 1
+
+
+def write(connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Set a row's values, or insert it. Of two nodes that do so at once, who comes second says the last word."""
+    known = update(table).where(*(table.c[name] == value for name, value in key.items())).values(values)
+    if connection.execute(known).rowcount == 0 and not insert_unless_there(connection, table, {**key, **values}):
+        connection.execute(known)
 
 
 def _shared(values: Sequence[tuple[Any, ...]], octets_at: Sequence[int]) -> Iterator[Sequence[tuple[Any, ...]]]:

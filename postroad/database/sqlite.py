@@ -130,15 +130,12 @@ class File:
                 raise refusals.StorageUnhealthy(f"storage failed: {words}; {MEND}")
             raise DamagedDatabaseError(f"{self._file} is damaged: {words}; restore a backup")
 
-    def observe(self, units: float) -> None:
-        """Count what a transaction held."""
-        metrics.COMMIT_UNITS.observe(units)
-
     def announce(self, connection: Connection) -> None:
         """New mail is in the queue: nobody else can be waiting for it."""
 
-    def committed(self, connection: Connection) -> None:
-        """Checkpoint when it is time. By ourselves, as SQLite keeps the failure of an automatic one to itself."""
+    def committed(self, connection: Connection, units: int) -> None:
+        """Count; checkpoint when it is time. By ourselves, as SQLite keeps an automatic one's failure to itself."""
+        metrics.COMMIT_UNITS.observe(units)
         self._commits += 1
         try:
             if self._checkpoint_is_due():

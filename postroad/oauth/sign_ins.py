@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
-from postroad.database.rows import insert_unless_there
+from postroad.database import rows
 from postroad.database.schema import failed_sign_in, sign_in
 from postroad.oauth import accounts
 from postroad.oauth.accounts import Account
@@ -156,10 +156,4 @@ def _failures(connection: Connection, subject: str) -> Failures:
 
 def _write(connection: Connection, subject: str, failures: Failures) -> None:
     values = {"failures": failures.count, "not_before": failures.not_before}
-    known = update(failed_sign_in).where(failed_sign_in.c.subject == subject).values(values)
-    if connection.execute(known).rowcount:
-        return
-    if not insert_unless_there(
-        connection, failed_sign_in, {"subject": subject, **values}
-    ):  # another node was first
-        connection.execute(known)
+    rows.write(connection, failed_sign_in, {"subject": subject}, values)

@@ -64,7 +64,7 @@ class Face:
         """Answer one request."""
         request = self.proxies.behind(requests.of(scope, receive))
         try:
-            if requests.names_host(scope, request.headers):
+            if requests.names_host(scope):
                 response = await self._answer(request, scope["query_string"])
             else:
                 response = errors.malformed()

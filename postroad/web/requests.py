@@ -198,13 +198,8 @@ class Request:
         return GRACE_SECONDS + self._came / pace - self._waited
 
 
-def names_host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request names the one host it is for (RFC 9112 section 3.2); in HTTP/1.0 it need not name any.
-
-    `headers` are those of the scope, of repeated ones the last.
-    """
-    if len(headers) == len(scope["headers"]) and _HOST.fullmatch(headers.get(b"host", b"")):
-        return True
+def names_host(scope: Mapping[str, Any]) -> bool:
+    """Whether a request names the one host it is for (RFC 9112 section 3.2); in HTTP/1.0 it need not name any."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if len(hosts) == 1 and _HOST.fullmatch(hosts[0]):
         return True

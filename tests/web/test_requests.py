@@ -482,7 +482,7 @@ HOSTS = {
 def test_a_request_names_one_host(hosts, version, named):
     """One Host, of the characters that a host may have; HTTP/1.0 knew none (RFC 9112 section 3.2)."""
     headers = [(b"accept", b"*/*"), *((b"host", host) for host in hosts)]
-    assert requests.names_host({"headers": headers, "http_version": version}, dict(headers)) == named
+    assert requests.names_host({"headers": headers, "http_version": version}) == named
 
 
 def test_cookies_in_several_lines_are_all_there():
