@@ -134,7 +134,7 @@ class File:
         """New mail is in the queue: nobody else can be waiting for it."""
 
     def committed(self, connection: Connection, units: int) -> None:
-        """Count; checkpoint when it is time. By ourselves, as SQLite keeps an automatic one's failure to itself."""
+        """Count; checkpoint when due. By ourselves, as SQLite keeps an automatic one's failure to itself."""
         metrics.COMMIT_UNITS.observe(units)
         self._commits += 1
         try:
