@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from sqlalchemy import Connection, update
+
 from bench.figures import Row, interleaved, metered
 from bench.foreign import CONNECTIONS
 from bench.load import Sender
@@ -15,7 +17,7 @@ from bench.sections import Field
 from postroad.database import content as contents
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
-from postroad.database.rows import Rows, insert
+from postroad.database.rows import Rows, together
 from postroad.database.schema import recipient
 from postroad.mail.envelope import Envelope
 from postroad.mailbox import messages
@@ -36,42 +38,40 @@ def fill(folder: Path, url: str, entries: int, destination: str, tell: Callable[
         add = partial(accounts.add, address=AUTHOR, administrator=False, now=now)
         owner = database.submit(add).result().account_id
         for begun in range(0, entries, BATCH):
-            batch = [
-                _waiting(identifiers.next(now), owner, destination, now)
-                for _ in range(min(BATCH, entries - begun))
-            ]
-            database.submit(lambda connection, batch=batch: insert(connection, _merged(batch))).result()
+            numbers = [identifiers.next(now) for _ in range(min(BATCH, entries - begun))]
+            rows = together(_accepted(number, owner, destination, now) for number in numbers)
+            database.submit(partial(_put_off, first=numbers[0], until=now + WAIT), rows).result()
             if begun % (BATCH * 25) == 0:
                 tell(f"  filling: {begun:,} of {entries:,}")
     finally:
         database.close()
 
 
-def _waiting(queue_id: int, account_id: int, destination: str, now: int) -> Rows:
-    """The rows of one accepted message, but that its recipient is not due yet."""
+def _accepted(queue_id: int, account_id: int, destination: str, now: int) -> Rows:
+    """The rows of one accepted message."""
     octets = message()
-    facts: dict[str, object] = {
-        "size": len(octets),
-        "header_size": octets.index(b"\r\n\r\n") + 2,
-        "longest_line": 998,
-        "eight_bit": False,
-        "utf8_header": False,
-        "tls_optional": False,
-        "message_id": "<1@bench.test>",
-    }
+    facts = contents.Facts(
+        size=len(octets),
+        header_size=octets.index(b"\r\n\r\n") + 2,
+        longest_line=998,
+        eight_bit=False,
+        utf8_header=False,
+        tls_optional=False,
+        message_id="<1@bench.test>",
+    )
     copy = messages.Stored(account_id, queue_id, queue_id, queue_id, (), len(octets), now, messages.SENT)
     envelope = Envelope(AUTHOR, (RECIPIENT,))
-    rows = {
+    return {
         **contents.rows(queue_id, account_id, [octets], facts),
         **messages.rows(copy),
         **store.put(queue_id, account_id, queue_id, [envelope], lambda _: destination, now),
     }
-    later = [{**row, "due_at": now + WAIT, "attempts": 1} for row in rows[recipient]]
-    return {**rows, recipient: later}
 
 
-def _merged(batch: list[Rows]) -> Rows:
-    return {table: [row for rows in batch for row in rows[table]] for table in batch[0]}
+def _put_off(connection: Connection, first: int, until: int) -> None:
+    """Let every recipient from that entry on wait for another try."""
+    new = recipient.c.queue_id >= first
+    connection.execute(update(recipient).where(new).values(due_at=until, attempts=1))
 
 
 def depth(field: Field) -> Iterator[Row]:

@@ -17,7 +17,6 @@ from postroad.database import content as contents
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers, number_of, text_of
 from postroad.database.rows import NO_ROWS, Rows
-from postroad.database.schema import recipient
 from postroad.mail import added, intake, message, transmission
 from postroad.mail.address import BadAddress, Mailbox, caseless, parse_list
 from postroad.mail.copies import Copies, copies
@@ -133,7 +132,7 @@ class Submission:
         prepared = await unless_small(len(submitted), prepare, *given)
         pieces = (prepared.copies.header_section, prepared.copies.rest)
         accepted, rows = await self._rows(account, prepared, pieces, thread_number(thread), now)
-        if self.make_ready and len(submitted) <= PARSED_ON_LOOP and _goes_out(rows):
+        if self.make_ready and len(submitted) <= PARSED_ON_LOOP and store.destinations(rows) - {LOCAL}:
             await self.make_ready(partial(_stored, prepared, pieces))
         try:
             await self.database.insert(rows)
@@ -306,20 +305,17 @@ def without(found: Recipients, own: Sequence[str]) -> tuple[Recipients, bool]:
 
 
 def _content(account: Account, prepared: Prepared, pieces: Sequence[Octets]) -> Rows:
-    facts: dict[str, object] = {
-        "size": prepared.size,
-        "header_size": len(prepared.copies.header_section),
-        "longest_line": prepared.body.longest_line,
-        "eight_bit": prepared.body.eight_bit,
-        "utf8_header": prepared.utf8_header,
-        "tls_optional": prepared.tls_optional,
-        "message_id": prepared.message_id,
-    }
-    return contents.rows(prepared.body.content_id, account.account_id, pieces, facts)
-
-
-def _goes_out(rows: Rows) -> bool:
-    return any(row["destination"] != LOCAL for row in rows.get(recipient, ()))
+    body = prepared.body
+    facts = contents.Facts(
+        prepared.size,
+        len(prepared.copies.header_section),
+        body.longest_line,
+        body.eight_bit,
+        prepared.utf8_header,
+        prepared.tls_optional,
+        prepared.message_id,
+    )
+    return contents.rows(body.content_id, account.account_id, pieces, facts)
 
 
 def _stored(prepared: Prepared, pieces: Sequence[Octets]) -> Content:

@@ -7,7 +7,7 @@ octets: both are there after a crash, or neither. Of two that would move it at o
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from postroad import refusals
 from postroad.database import loose
-from postroad.database.content import CHUNK
+from postroad.database.content import CHUNK, CHUNKS
 from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.database.rows import insert
@@ -136,16 +136,15 @@ def open_(connection: Connection, new: Upload) -> None:
         "state": ACTIVE,
         "expires_at": new.expires_at,
     }
-    insert(connection, {upload: [row | _progress(new)], content_chunk: [_chunk(new, 0, b"")]})
+    connection.execute(upload.insert().values(row | _progress(new)))
+    _store(connection, new, enumerate([b""]))
 
 
 def append(connection: Connection, before: Upload, after: Upload, octets: bytes) -> bool:
     """Bring an upload on, by `octets` of its body; false, and nothing is stored, when it has moved since."""
     moved = connection.execute(update(upload).where(*_still(before)).values(_progress(after))).rowcount == 1
     if moved:
-        numbers = range(before.chunks, after.chunks)
-        rows = [_chunk(after, *one) for one in zip(numbers, chunks(octets), strict=True)]
-        insert(connection, {content_chunk: rows})
+        _store(connection, after, enumerate(chunks(octets), before.chunks))
     return moved
 
 
@@ -202,9 +201,9 @@ def _progress(one: Upload) -> dict[str, object]:
     }
 
 
-def _chunk(one: Upload, ordinal: int, octets: bytes | memoryview) -> dict[str, object]:
-    key = {"content_id": one.content_id, "ordinal": ordinal}
-    return key | {"account_id": one.account_id, "octets": octets}
+def _store(connection: Connection, one: Upload, some: Iterable[tuple[int, bytes | memoryview]]) -> None:
+    """Store chunks, each with its number."""
+    insert(connection, {CHUNKS: [(one.content_id, one.account_id, *chunk) for chunk in some]})
 
 
 def _read_on(before: Upload, octets: bytes | bytearray) -> tuple[Upload, bytes]:

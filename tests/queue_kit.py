@@ -30,15 +30,15 @@ def rows_of(
     queue_id, *envelopes, now=NOW, reverse_path="me@a.test", octets=CONTENT, destination=None, account_id=1
 ):
     """The rows of an entry, each envelope a tuple of forward-paths; by default each domain is a destination."""
-    facts = {
-        "size": len(octets),
-        "header_size": octets.index(b"\r\n\r\n") + 2,
-        "longest_line": max(map(len, octets.split(b"\r\n"))),
-        "eight_bit": not octets.isascii(),
-        "utf8_header": False,
-        "tls_optional": False,
-        "message_id": "<m@a.test>",
-    }
+    facts = contents.Facts(
+        size=len(octets),
+        header_size=octets.index(b"\r\n\r\n") + 2,
+        longest_line=max(map(len, octets.split(b"\r\n"))),
+        eight_bit=not octets.isascii(),
+        utf8_header=False,
+        tls_optional=False,
+        message_id="<m@a.test>",
+    )
     found = [Envelope(reverse_path, tuple(paths)) for paths in envelopes]
     route = destination or (lambda path: path.rpartition("@")[2])
     entry = store.put(queue_id, account_id, queue_id, found, route, now)

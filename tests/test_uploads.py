@@ -23,15 +23,15 @@ ME, BOB = 1, 2
 HEAD = b"To: bob@example.org\r\n\r\n"
 BODY = bytes(range(32, 127)) * 40_000
 MESSAGE = HEAD + BODY
-FACTS = {
-    "size": 1,
-    "header_size": 1,
-    "longest_line": 998,
-    "eight_bit": False,
-    "utf8_header": False,
-    "tls_optional": False,
-    "message_id": "",
-}
+FACTS = contents.Facts(
+    size=1,
+    header_size=1,
+    longest_line=998,
+    eight_bit=False,
+    utf8_header=False,
+    tls_optional=False,
+    message_id="",
+)
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_message_outlives_its_upload(house):
     rows = contents.rows(one.content_id, ME, [], FACTS)
     do(house, insert, rows=rows)
     entry = {"queue_id": 9, "account_id": ME, "content_id": one.content_id, "reverse_path": None, "accepted_at": 1}
-    do(house, insert, rows={queue_entry: [entry]})
+    do(house, lambda connection: connection.execute(queue_entry.insert(), [entry]))
     assert tidied(house, NOW + DAY) == 1
     assert (stored(house, one), count(house, upload)) == (MESSAGE, 0)
 

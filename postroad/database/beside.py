@@ -33,7 +33,7 @@ from postroad.database.keeper import (
     asking,
     written,
 )
-from postroad.database.rows import Rows, arranged
+from postroad.database.rows import Rows
 
 # How this process ends when the one that has the file is gone: all it was told and did not pass on is void.
 ORPHANED = 3
@@ -62,7 +62,7 @@ class Handing(asyncio.Protocol):
 
         Raises `IntegrityError`, `StorageUnhealthy` and `Draining`, as `Committer.insert`.
         """
-        await self._answer_to(lambda number: Insert(number, arranged(rows)))
+        await self._answer_to(lambda number: Insert(number, rows))
 
     async def counted(self) -> list[Any]:
         """What was counted there."""

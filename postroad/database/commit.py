@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from postroad import refusals
 from postroad.database.health import Health
-from postroad.database.rows import NO_ROWS, Arranged, Rows, arranged, brings, insert_arranged, together
+from postroad.database.rows import NO_ROWS, Rows, brings, insert, together
 from postroad.database.schema import recipient
 
 A = TypeVar("A")
@@ -51,7 +51,7 @@ class _Waiting:
 
     whom: Any
     teller: Teller
-    rows: Arranged
+    rows: Rows
     act: Act[Any, Any]
     argument: Any = None
     alone: bool = False
@@ -154,16 +154,16 @@ class Committer:
         The unit may run again: when a neighbour fails, the transaction is undone and done without it.
         """
         future: Future[T] = Future()
-        self._put(_Waiting(future, THREADS, arranged(rows), _each, unit))
+        self._put(_Waiting(future, THREADS, rows, _each, unit))
         return future
 
     def submit_alone(self, unit: Callable[[Connection], T]) -> "Future[T]":
         """Run `unit` in a transaction that is its own, and so never a second time."""
         future: Future[T] = Future()
-        self._put(_Waiting(future, THREADS, {}, _each, unit, alone=True))
+        self._put(_Waiting(future, THREADS, NO_ROWS, _each, unit, alone=True))
         return future
 
-    def insert_for(self, whom: Any, rows: Arranged, teller: Teller) -> None:
+    def insert_for(self, whom: Any, rows: Rows, teller: Teller) -> None:
         """`insert`, for one whom `teller` tells: `None` when it is synced."""
         self._put(_Waiting(whom, teller, rows, _nothing))
 
@@ -186,7 +186,7 @@ class Committer:
     async def _done(self, rows: Rows, act: Act[A, R], argument: A) -> R:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._put(_Waiting(future, _Tasks(loop), arranged(rows), act, argument))
+        self._put(_Waiting(future, _Tasks(loop), rows, act, argument))
         return await future
 
     def close(self) -> None:
@@ -248,7 +248,7 @@ class Committer:
             acts[waiting.act].append(place)
         results: list[Any] = [None] * len(batch)
         with _committed_once(connection):
-            insert_arranged(connection, rows)
+            insert(connection, rows)
             for act, places in acts.items():
                 done = act(connection, [batch[place].argument for place in places])
                 for place, result in zip(places, done, strict=True):

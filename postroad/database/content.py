@@ -3,26 +3,38 @@
 A body of 36 MB bound as one value costs three times its size; in rows it costs one row (dependencies.md 6).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
-from postroad.database.rows import Rows
+from postroad.database.rows import Rows, into
 from postroad.database.schema import content, content_chunk
 
 CHUNK = 256 * 1024
 
 
-def rows(
-    content_id: int, account_id: int, pieces: Iterable[memoryview | bytes], facts: Mapping[str, object]
-) -> Rows:
-    """The rows of a new content made of `pieces`; `facts` are the other columns of `content`."""
+class Facts(NamedTuple):
+    """What is known of a content beside its octets. Sizes are in octets, the delivered copy's."""
+
+    size: int
+    header_size: int
+    longest_line: int
+    eight_bit: bool
+    utf8_header: bool
+    tls_optional: bool
+    message_id: str
+
+
+_CONTENTS = into(content, "content_id", "account_id", *Facts._fields)
+CHUNKS = into(content_chunk, "content_id", "account_id", "ordinal", "octets")
+
+
+def rows(content_id: int, account_id: int, pieces: Iterable[memoryview | bytes], facts: Facts) -> Rows:
+    """The rows of a new content made of `pieces`."""
     return {
-        content: [{"content_id": content_id, "account_id": account_id, **facts}],
-        content_chunk: [
-            {"content_id": content_id, "account_id": account_id, "ordinal": ordinal, "octets": octets}
-            for ordinal, octets in enumerate(_chunks(tuple(pieces)))
-        ],
+        _CONTENTS: [(content_id, account_id, *facts)],
+        CHUNKS: [(content_id, account_id, *chunk) for chunk in enumerate(_chunks(tuple(pieces)))],
     }
 
 
@@ -53,7 +65,7 @@ def _cut(pieces: Iterable[memoryview | bytes]) -> Iterator[memoryview | bytes]:
 
 def is_large(rows: Rows) -> bool:
     """Whether the content among these rows is of several chunks."""
-    return len(rows.get(content_chunk, ())) > 1
+    return len(rows.get(CHUNKS, ())) > 1
 
 
 _CHUNK = select(content_chunk.c.octets).where(

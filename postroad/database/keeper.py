@@ -22,7 +22,7 @@ from postroad import metrics, refusals
 from postroad.database.channel import Channel, Channels, framed
 from postroad.database.commit import Committer, Raised
 from postroad.database.health import SQLITE_FULL, SQLITE_IOERR, Health
-from postroad.database.rows import Arranged
+from postroad.database.rows import Rows
 
 _GONE = (EOFError, OSError)
 
@@ -31,7 +31,7 @@ class Insert(Struct, frozen=True, array_like=True, tag="insert"):
     """Rows to insert; the answer has this number."""
 
     number: int
-    rows: Arranged
+    rows: Rows
 
 
 class Count(Struct, frozen=True, array_like=True, tag="count"):

@@ -1,7 +1,7 @@
-"""Rows to insert: by column as they are made; by statement as they travel, and as they are bound.
+"""Rows to insert, by statement: so they are made, so they travel, and so they are bound.
 
 The texts of statements are made once, for many rows each: to have SQLAlchemy go through every row again costs more
-than all that the database does.
+than all that the database does. Who makes rows says once, by `into`, which columns they have and in which order.
 """
 
 import re
@@ -15,10 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from postroad.database.schema import metadata
 
-Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+# Values in the order of the columns that stand, with their table, behind INSERT INTO.
+Rows = dict[str, list[tuple[Any, ...]]]
 NO_ROWS: Rows = {}
-# The same by what is behind INSERT INTO: a table with the columns that are given, in the order of their values.
-Arranged = dict[str, list[tuple[Any, ...]]]
 
 # Rows of one INSERT at most, which bounds how many texts of statements there are; a row with more octets than
 # this goes alone, as they are copied when they are bound.
@@ -39,17 +38,8 @@ _DIALECTS = {"sqlite": _Dialect("INSERT OR FAIL INTO", "?"), "postgresql": _Dial
 _NAME = re.compile('"(.+?)"')
 
 
-def arranged(rows: Rows) -> Arranged:
-    """Those rows by statement. Raises `KeyError` for a column that its table does not have."""
-    found: Arranged = {}
-    for table, values in rows.items():
-        for row in values:
-            found.setdefault(_place(table, tuple(row)), []).append(tuple(row.values()))
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _place(table: Table, columns: tuple[str, ...]) -> str:
+def into(table: Table, *columns: str) -> str:
+    """Where rows go that have these columns, in this order. Raises `KeyError` for one that there is not."""
     quoted = ", ".join(f'"{table.columns[name].name}"' for name in columns)
     return f'"{table.name}" ({quoted})'
 
@@ -62,9 +52,9 @@ def _octets_at(place: str) -> tuple[int, ...]:
     return tuple(at for at, kind in enumerate(types) if isinstance(kind, LargeBinary))
 
 
-def together(many: Iterable[Arranged]) -> Arranged:
+def together(many: Iterable[Rows]) -> Rows:
     """All those rows, of each statement in the order in which they came."""
-    found: Arranged = {}
+    found: Rows = {}
     for rows in many:
         for place, values in rows.items():
             if place in found:
@@ -74,7 +64,7 @@ def together(many: Iterable[Arranged]) -> Arranged:
     return found
 
 
-def brings(rows: Arranged, table: Table) -> bool:
+def brings(rows: Rows, table: Table) -> bool:
     """Whether there are rows of that table."""
     return any(place.startswith(f'"{table.name}" ') for place in rows)
 
@@ -84,11 +74,6 @@ def insert(connection: Connection, rows: Rows) -> None:
 
     Raises `DBAPIError`, `IntegrityError` above all; the transaction is not to be committed then.
     """
-    insert_arranged(connection, arranged(rows))
-
-
-def insert_arranged(connection: Connection, rows: Arranged) -> None:
-    """The same of rows by statement."""
     dialect, execute = _DIALECTS[connection.dialect.name], _executing(connection)
     for place, values in rows.items():
         for some in _shared(values, _octets_at(place)):
@@ -101,8 +86,7 @@ def insert_unless_there(connection: Connection, table: Table, row: Mapping[str, 
     There is no savepoint to go back to, as SQLite forgets those when the disk is full.
     """
     values = ", ".join(f":{name}" for name in row)
-    place = _place(table, tuple(row))
-    statement = text(f"INSERT INTO {place} VALUES ({values}) ON CONFLICT DO NOTHING")  # noqa: S608 - the schema's names
+    statement = text(f"INSERT INTO {into(table, *row)} VALUES ({values}) ON CONFLICT DO NOTHING")  # noqa: S608 - the schema's names
     return connection.execute(statement, dict(row)).rowcount == 1
 
 

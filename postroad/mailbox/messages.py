@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from postroad.database import content as contents
-from postroad.database.rows import Rows
+from postroad.database.rows import Rows, into
 from postroad.database.schema import content, message, message_label
 from postroad.mail import threads
 from postroad.mail.copies import Insertion, with_insertions
@@ -43,26 +43,17 @@ class Stored(NamedTuple):
     forward_path: str | None = None
 
 
+_MESSAGES = into(message, *(name for name in Stored._fields if name != "labels"))
+_LABELS = into(message_label, "account_id", "gmail_id", "label")
+
+
 def rows(stored: Stored) -> Rows:
     """The rows that put this message into its mailbox."""
-    account_id, gmail_id = stored.account_id, stored.gmail_id
+    account_id, gmail_id, thread_id, content_id, insertions, size, date, labels, queue_id, forward_path = stored
+    packed = _insertions.encode([(one.offset, one.octets) for one in insertions])
     return {
-        message: [
-            {
-                "account_id": account_id,
-                "gmail_id": gmail_id,
-                "thread_id": stored.thread_id,
-                "content_id": stored.content_id,
-                "insertions": _insertions.encode([(one.offset, one.octets) for one in stored.insertions]),
-                "size": stored.size,
-                "internal_date": stored.internal_date,
-                "queue_id": stored.queue_id,
-                "forward_path": stored.forward_path,
-            }
-        ],
-        message_label: [
-            {"account_id": account_id, "gmail_id": gmail_id, "label": label} for label in stored.labels
-        ],
+        _MESSAGES: [(account_id, gmail_id, thread_id, content_id, packed, size, date, queue_id, forward_path)],
+        _LABELS: [(account_id, gmail_id, label) for label in labels],
     }
 
 

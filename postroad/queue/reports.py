@@ -92,15 +92,15 @@ def _original(connection: Connection, claimed: store.Claim) -> dsn.Original:
 
 def _rows(report_id: int, claimed: store.Claim, report: bytes, message_id: str, now: int) -> Iterator[Rows]:
     header_size = report.index(b"\r\n\r\n") + 2
-    facts: dict[str, object] = {
-        "size": len(report),
-        "header_size": header_size,
-        "longest_line": transmission.longest_line(report, at_least=transmission.LINE_LIMIT),
-        "eight_bit": transmission.is_eight_bit(report),
-        "utf8_header": transmission.headers_need_smtputf8(report[:header_size]),
-        "tls_optional": False,
-        "message_id": message_id,
-    }
+    facts = contents.Facts(
+        size=len(report),
+        header_size=header_size,
+        longest_line=transmission.longest_line(report, at_least=transmission.LINE_LIMIT),
+        eight_bit=transmission.is_eight_bit(report),
+        utf8_header=transmission.headers_need_smtputf8(report[:header_size]),
+        tls_optional=False,
+        message_id=message_id,
+    )
     yield contents.rows(report_id, claimed.account_id, [report], facts)
     envelope = Envelope(None, (claimed.reverse_path or "",))
     yield store.put(report_id, claimed.account_id, report_id, [envelope], lambda _: LOCAL, now)

@@ -6,12 +6,24 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, bindparam, update
 
 from postroad.database.identifiers import Identifiers
-from postroad.database.rows import insert
+from postroad.database.rows import insert, into
 from postroad.database.schema import attempt, recipient
 from postroad.mail.outcome import Delayed, Failed, Outcome, Relayed
 from postroad.queue import gates, reports, store
 from postroad.queue.verdict import Judgement, Verdict
 
+_ATTEMPTS = into(
+    attempt,
+    "attempt_id",
+    "queue_id",
+    "account_id",
+    "started_at",
+    "ended_at",
+    "host",
+    "outcome",
+    "conversation",
+    "after_in_doubt",
+)
 _RECORD = (
     update(recipient)
     .where(recipient.c.queue_id == bindparam("of_queue_id"), recipient.c.forward_path == bindparam("of_path"))
@@ -44,7 +56,7 @@ def settle(
     found = [judged for judged, good in zip(judgements, ours, strict=True) if good]
     if found:
         connection.execute(_RECORD, [_recorded(judged, one) for judged in found for one in judged.verdicts])
-        insert(connection, {attempt: [_attempt(judged, identifiers.next(judged.ended_at)) for judged in found]})
+        insert(connection, {_ATTEMPTS: [_attempt(judged, identifiers.next(judged.ended_at)) for judged in found]})
         gates.note(connection, found)
     for judged in found if report else ():
         for rows in reports.about(connection, judged, identifiers, hostname):
@@ -69,19 +81,19 @@ def _recorded(judged: Judgement, verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _attempt(judged: Judgement, attempt_id: int) -> dict[str, object]:
-    claimed = judged.claimed
-    return {
-        "attempt_id": attempt_id,
-        "queue_id": claimed.queue_id,
-        "account_id": claimed.account_id,
-        "started_at": judged.started_at,
-        "ended_at": judged.ended_at,
-        "host": judged.attempted.host,
-        "outcome": summary(judged.attempted.outcomes),
-        "conversation": judged.attempted.conversation,
-        "after_in_doubt": any(waiting.in_doubt_at is not None for waiting in claimed.recipients),
-    }
+def _attempt(judged: Judgement, attempt_id: int) -> tuple[object, ...]:
+    claimed, attempted = judged.claimed, judged.attempted
+    return (
+        attempt_id,
+        claimed.queue_id,
+        claimed.account_id,
+        judged.started_at,
+        judged.ended_at,
+        attempted.host,
+        summary(attempted.outcomes),
+        attempted.conversation,
+        any(waiting.in_doubt_at is not None for waiting in claimed.recipients),
+    )
 
 
 _WORDS = {Relayed: "relayed", Delayed: "delayed", Failed: "failed"}

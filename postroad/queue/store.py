@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from postroad.database.rows import Rows
+from postroad.database.rows import Rows, into
 from postroad.database.schema import attempt, content, queue_entry, recipient
 from postroad.mail.envelope import Envelope
 from postroad.mail.reply import Reply
@@ -31,6 +31,10 @@ HELD = "held"
 # How long a claim holds without being renewed; a dead node's mail goes on elsewhere after it.
 LEASE = 60_000
 
+_ENTRIES = into(queue_entry, "queue_id", "account_id", "content_id", "reverse_path", "accepted_at")
+_TO = ("queue_id", "account_id", "forward_path", "destination", "envelope", "blind")
+_DESTINATION = _TO.index("destination")
+RECIPIENTS = into(recipient, *_TO, "state", "due_at", "attempts", "notices")
 RECIPIENT = (recipient.c.queue_id, recipient.c.forward_path)
 # In schema.py the due time of a claimed recipient is its lease's end: one condition finds new and abandoned work.
 # Written out, not bound: the indexes of what waits are for this condition, and planners want to see it.
@@ -94,32 +98,19 @@ def put(
 ) -> Rows:
     """The rows of a new queue entry; every recipient is due at once. All envelopes share one reverse-path."""
     found = list(envelopes)
-    entry = {
-        "queue_id": queue_id,
-        "account_id": account_id,
-        "content_id": content_id,
-        "reverse_path": found[0].reverse_path,
-        "accepted_at": now,
-    }
     return {
-        queue_entry: [entry],
-        recipient: [
-            {
-                "queue_id": queue_id,
-                "account_id": account_id,
-                "state": QUEUED,
-                "due_at": now,
-                "attempts": 0,
-                "notices": 0,
-                "envelope": ordinal,
-                "blind": envelope.blind,
-                "forward_path": path,
-                "destination": destination_of(path),
-            }
+        _ENTRIES: [(queue_id, account_id, content_id, found[0].reverse_path, now)],
+        RECIPIENTS: [
+            (queue_id, account_id, path, destination_of(path), ordinal, envelope.blind, QUEUED, now, 0, 0)
             for ordinal, envelope in enumerate(found)
             for path in envelope.forward_paths
         ],
     }
+
+
+def destinations(rows: Rows) -> set[str]:
+    """Where the recipients among rows that are put go."""
+    return {row[_DESTINATION] for row in rows.get(RECIPIENTS, ())}
 
 
 @dataclass(frozen=True, slots=True)

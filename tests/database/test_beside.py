@@ -321,7 +321,7 @@ def test_the_rows_of_a_content_that_is_not_large_can_travel(pieces):
     """They hold octets and no view of memory, whatever pieces it was made of."""
     some = contents.rows(1, 1, map(memoryview, pieces), FACTS)
     assert is_large(some) == (sum(map(len, pieces)) > CHUNK)
-    assert is_large(some) or all(type(row["octets"]) is bytes for row in some[content_chunk])
+    assert is_large(some) or all(type(octets) is bytes for *_, octets in some[contents.CHUNKS])
 
 
 def test_what_is_latched_by_the_keeper_is_refused_beside(tmp_path):
@@ -391,7 +391,7 @@ def limit(pages):
 
 def test_a_full_disk_is_refused_and_not_latched(tmp_path):
     """A unit, rows, a large content: what has no room is refused, what has room is stored, later all is."""
-    large = {fact: [{"name": "large", "value": "x" * 1_000_000}]}
+    large = {FACT: [("large", "x" * 1_000_000)]}
     whole = contents.rows(1, 1, [bytes(4 * CHUNK)], FACTS)
 
     async def scenario(found):

@@ -19,12 +19,13 @@ from postroad.database import commit, facts
 from postroad.database.commit import THREADS, UNITS_PER_COMMIT, Committer
 from postroad.database.engine import Database
 from postroad.database.health import Health
-from postroad.database.rows import arranged
+from postroad.database.rows import into
 from postroad.database.schema import fact
 from postroad.database.sqlite import CLOSED_CLEANLY
 
 SECONDS = 10  # to wait for what must come
 FRESH = itertools.count()
+FACT = into(fact, "name", "value")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def held_up(database):
 
 def rows(*names):
     """Rows of the table `fact`."""
-    return {fact: [{"name": name, "value": "."} for name in names]}
+    return {FACT: [(name, ".") for name in names]}
 
 
 def writing(name, result=None):
@@ -309,7 +310,7 @@ def test_a_full_disk_is_refused_and_not_latched(database):
 
     pages = database.submit(lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one())
     database.submit(limit(pages.result(SECONDS) + 4)).result(SECONDS)
-    large = {fact: [{"name": "large", "value": "x" * 1_000_000}]}
+    large = {FACT: [("large", "x" * 1_000_000)]}
 
     async def run():
         with held_up(database):
@@ -328,7 +329,7 @@ def test_a_full_disk_is_refused_and_not_latched(database):
 def inserting(database, *names):
     """What `Database.insert` puts into the queue, asked for from this thread."""
     future = Future()
-    database._committer.insert_for(future, arranged(rows(*names)), THREADS)
+    database._committer.insert_for(future, rows(*names), THREADS)
     return future
 
 

@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from postroad.database import content as contents
 from postroad.database.content import CHUNK
 from postroad.database.engine import Database
-from postroad.database.schema import content, content_chunk
 
-FACTS = {
-    "size": 0,
-    "header_size": 0,
-    "longest_line": 0,
-    "eight_bit": False,
-    "utf8_header": False,
-    "tls_optional": False,
-    "message_id": "",
-}
+FACTS = contents.Facts(
+    size=0,
+    header_size=0,
+    longest_line=0,
+    eight_bit=False,
+    utf8_header=False,
+    tls_optional=False,
+    message_id="",
+)
 MEBIBYTE = 1 << 20
 
 
@@ -34,14 +33,14 @@ def database(tmp_path, database_url):
 
 
 def stored(database, content_id, pieces, **facts):
-    asyncio.run(database.insert(contents.rows(content_id, 1, pieces, FACTS | facts)))
+    asyncio.run(database.insert(contents.rows(content_id, 1, pieces, FACTS._replace(**facts))))
 
 
 def chunks(pieces, size):
     """The pieces cut into rows of at most `size` octets."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contents, "CHUNK", size)
-        return [row["octets"] for row in contents.rows(1, 1, pieces, FACTS)[content_chunk]]
+        return [octets for *_, octets in contents.rows(1, 1, pieces, FACTS)[contents.CHUNKS]]
 
 
 @settings(max_examples=300)
@@ -94,9 +93,12 @@ def test_the_header_section_is_read_without_the_body(database, size):
 
 def test_rows_carry_their_account_and_facts():
     """Every row of a content has its account, and the first table its facts."""
-    found = contents.rows(3, 5, [b"octets"], FACTS | {"size": 6})
-    assert found[content] == [FACTS | {"size": 6, "content_id": 3, "account_id": 5}]
-    assert found[content_chunk] == [{"content_id": 3, "account_id": 5, "ordinal": 0, "octets": b"octets"}]
+    found = contents.rows(3, 5, [b"octets"], FACTS._replace(size=6))
+    named = ", ".join(f'"{name}"' for name in contents.Facts._fields)
+    assert found == {
+        f'"content" ("content_id", "account_id", {named})': [(3, 5, 6, *FACTS[1:])],
+        '"content_chunk" ("content_id", "account_id", "ordinal", "octets")': [(3, 5, 0, b"octets")],
+    }
 
 
 def test_a_large_content_costs_one_row_of_memory(database):

@@ -1,4 +1,4 @@
-"""Rows to insert: arranged by statement, put together, and found again as they were made."""
+"""Rows to insert, by statement: put together, and found again as they were made."""
 
 from contextlib import closing
 
@@ -9,21 +9,22 @@ from sqlalchemy import delete, select
 
 from postroad import refusals
 from postroad.database import facts
+from postroad.database.content import CHUNKS
 from postroad.database.engine import Database
 from postroad.database.rows import (
     BOUND_ALONE,
     ROWS_PER_INSERT,
-    arranged,
     brings,
     insert,
     insert_unless_there,
+    into,
     together,
 )
 from postroad.database.schema import content_chunk, fact, queue_entry, recipient
 from postroad.oauth import sign_ins
 from postroad.queue import gates
 
-NUMBER = st.integers(1, 2**62)
+FACTS = into(fact, "name", "value")
 ENTRIES = st.lists(
     st.fixed_dictionaries(
         {
@@ -48,28 +49,23 @@ def database(tmp_path, database_url):
 @given(entries=ENTRIES)
 def test_what_is_inserted_is_found(database, entries):
     """Whichever columns a row leaves out, and in whatever company: those are null, the others what was given."""
-    rows = [
-        {"queue_id": number, **entry, "accepted_at": entry["accepted_at"] % 2**62}
-        for number, entry in enumerate(entries)
-    ]
+    found = [{"queue_id": number, **entry} for number, entry in enumerate(entries)]
+    rows = together({into(queue_entry, *one): [(*one.values(),)]} for one in found)
 
     def replace(connection):
         connection.execute(delete(queue_entry))
-        insert(connection, {queue_entry: rows})
+        insert(connection, rows)
         return connection.execute(select(queue_entry).order_by(queue_entry.c.queue_id)).all()
 
-    found = database.submit(replace).result()
-    assert [row._mapping for row in found] == [{"reverse_path": None, **row} for row in rows]
+    stored = database.submit(replace).result()
+    assert [row._mapping for row in stored] == [{"reverse_path": None, **one} for one in found]
 
 
 def test_large_octets_are_bound_alone(database):
     """A view of memory among them, and rows that share a statement before and behind: all are stored, in order."""
     sizes = [1, 2, BOUND_ALONE + 1, 3, *[4] * ROWS_PER_INSERT]
-    rows = [
-        {"content_id": 1, "ordinal": number, "account_id": 1, "octets": memoryview(bytes([number]) * size)}
-        for number, size in enumerate(sizes)
-    ]
-    database.submit(lambda connection: insert(connection, {content_chunk: rows})).result()
+    rows = [(1, 1, number, memoryview(bytes([number]) * size)) for number, size in enumerate(sizes)]
+    database.submit(lambda connection: insert(connection, {CHUNKS: rows})).result()
     found = database.look(
         lambda connection: (
             connection.execute(select(content_chunk.c.octets).order_by(content_chunk.c.ordinal)).scalars().all()
@@ -90,7 +86,7 @@ def test_who_is_there_stays(database):
 
 
 WRITES = {
-    "a row": lambda connection, text: insert(connection, {fact: [{"name": "one", "value": text}]}),
+    "a row": lambda connection, text: insert(connection, {FACTS: [("one", text)]}),
     "a fact": lambda connection, text: facts.write(connection, "one", text),
     "the first value of a fact": lambda connection, text: facts.keep(connection, "one", text),
     "a gate": lambda connection, text: gates.locked(connection, [text]),
@@ -115,32 +111,22 @@ def test_a_full_disk_is_told_as_what_it_is(database, write):
     database.submit(lambda connection: write(connection, "x")).result()
 
 
-def test_rows_are_arranged_by_their_columns():
-    """One statement for those of the same columns, in whichever order they were given first."""
-    rows = {fact: [{"name": "a", "value": "1"}, {"value": "2", "name": "b"}, {"name": "c", "value": "3"}]}
-    assert arranged(rows) == {
-        '"fact" ("name", "value")': [("a", "1"), ("c", "3")],
-        '"fact" ("value", "name")': [("2", "b")],
-    }
-
-
 def test_a_column_that_there_is_not_is_an_error():
     """It is not left out in silence."""
     with pytest.raises(KeyError, match="nmae"):
-        arranged({fact: [{"nmae": "a", "value": "1"}]})
+        into(fact, "nmae", "value")
 
 
 def test_rows_of_many_are_put_together_in_order():
     """Of each statement, and what is put together leaves its parts as they were."""
-    some = [arranged({fact: [{"name": name, "value": "."}]}) for name in "abc"]
-    place = '"fact" ("name", "value")'
-    assert together(some) == {place: [("a", "."), ("b", "."), ("c", ".")]}
-    assert some[0] == {place: [("a", ".")]}
+    some = [{FACTS: [(name, ".")]} for name in "abc"]
+    assert together(some) == {FACTS: [("a", "."), ("b", "."), ("c", ".")]}
+    assert some[0] == {FACTS: [("a", ".")]}
 
 
 def test_tables_are_told_apart():
     """By the whole of their names: that of one is the beginning of another's."""
-    rows = arranged({queue_entry: [{"queue_id": 1}], content_chunk: [{"content_id": 1}]})
+    rows = {into(queue_entry, "queue_id"): [(1,)], CHUNKS: [(1, 1, 1, b"")]}
     assert brings(rows, queue_entry)
     assert brings(rows, content_chunk)
     assert not brings(rows, recipient)

@@ -3,24 +3,27 @@
 import time
 from contextlib import closing
 
+from sqlalchemy import update
+
 from postroad.database import content as contents
 from postroad.database.engine import Database
 from postroad.database.rows import insert
+from postroad.database.schema import recipient
 from postroad.mail.envelope import Envelope
 from postroad.queue import store
 from postroad.retention import DAY
 from tests.running import running
 
 OLD = int(time.time() * 1000) - 40 * DAY
-FACTS = {
-    "size": 17,
-    "header_size": 15,
-    "longest_line": 998,
-    "eight_bit": False,
-    "utf8_header": False,
-    "tls_optional": False,
-    "message_id": "<m@a.test>",
-}
+FACTS = contents.Facts(
+    size=17,
+    header_size=15,
+    longest_line=998,
+    eight_bit=False,
+    utf8_header=False,
+    tls_optional=False,
+    message_id="<m@a.test>",
+)
 
 
 def test_what_a_server_did_is_in_its_metrics(tmp_path):
@@ -58,8 +61,8 @@ def test_a_server_forgets_by_itself(tmp_path):
             lambda connection: insert(connection, contents.rows(number, 1, [b"x" * 17], FACTS))
         ).result()
         rows = store.put(number, 1, number, [Envelope(None, ("b@b.test",))], lambda _: "local", OLD)
-        settled = [row | {"state": "relayed", "settled_at": OLD} for row in rows[store.recipient]]
-        database.submit(lambda connection: insert(connection, rows | {store.recipient: settled})).result()
+        settle = update(recipient).values(state="relayed", settled_at=OLD)
+        database.submit(lambda connection: connection.execute(settle) and None, rows).result()
     with running(tmp_path, "--keep-settled-days", "0") as server:
         assert len(server.queue()) == 1
     with running(tmp_path) as server:

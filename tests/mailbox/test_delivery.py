@@ -17,15 +17,15 @@ from postroad.oauth import accounts
 
 NOW = 1_700_000_000_000
 CONTENT = b"From: me@a.test\r\nTo: you@b.test\r\n\r\nbody\r\n"
-FACTS = {
-    "size": len(CONTENT),
-    "header_size": 34,
-    "longest_line": 16,
-    "eight_bit": False,
-    "utf8_header": False,
-    "tls_optional": False,
-    "message_id": "",
-}
+FACTS = contents.Facts(
+    size=len(CONTENT),
+    header_size=34,
+    longest_line=16,
+    eight_bit=False,
+    utf8_header=False,
+    tls_optional=False,
+    message_id="",
+)
 MAILBOXES = {"bob@here.test": 1, "carol@here.test": 2, "off@here.test": DISABLED}
 
 
@@ -54,7 +54,8 @@ async def unwanted(_host):
 
 def deliver(database, *paths, mailboxes=known, queue_id=5, reverse_path="me@a.test", content_id=7):
     """The outcomes of one attempt."""
-    facts = {name: FACTS[name] for name in ("size", "longest_line", "eight_bit", "utf8_header", "tls_optional")}
+    facts = FACTS._asdict()
+    del facts["header_size"], facts["message_id"]
     content = Content(content_id=content_id, chunks=lambda: None, **facts)
     errand = Errand(queue_id, Envelope(reverse_path, paths), content, None, NOW)
     delivery = LocalDelivery(database, Identifiers(), mailboxes, lambda: NOW + 1)
@@ -98,7 +99,7 @@ def test_the_return_path_is_the_reverse_path(database, reverse_path, line):
 def content(database, content_id, *lines):
     """Another content, with these header lines."""
     section = "".join(f"{line}\r\n" for line in ("Received: x", *lines)).encode()
-    facts = FACTS | {"header_size": len(section), "message_id": f"<{content_id}@a.test>"}
+    facts = FACTS._replace(header_size=len(section), message_id=f"<{content_id}@a.test>")
     asyncio.run(database.insert(contents.rows(content_id, 9, [section, b"\r\nbody"], facts)))
 
 

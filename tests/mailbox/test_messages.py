@@ -16,15 +16,15 @@ ME, OTHER = 1, 2
 NOW = 1_700_000_000_000
 CONTENT = b"From: me@a.test\r\nTo: you@b.test\r\n\r\nbody\r\n"
 LONG = b"X: " + b"a" * 300_000 + b"\r\n\r\n" + b"body" * 100_000
-FACTS = {
-    "size": 0,
-    "header_size": 0,
-    "longest_line": 0,
-    "eight_bit": False,
-    "utf8_header": False,
-    "tls_optional": False,
-    "message_id": "",
-}
+FACTS = contents.Facts(
+    size=0,
+    header_size=0,
+    longest_line=0,
+    eight_bit=False,
+    utf8_header=False,
+    tls_optional=False,
+    message_id="",
+)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_thread_exists_while_a_message_is_in_it(connection):
 def letter(connection, content_id, message_id, subject="Hi", account_id=ME, **options):
     """A message with a content of its own; its thread is named after it unless told otherwise."""
     section = f"Received: by mx\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n".encode()
-    facts = FACTS | {"header_size": len(section), "message_id": message_id}
+    facts = FACTS._replace(header_size=len(section), message_id=message_id)
     insert(connection, contents.rows(content_id, account_id, [section, b"\r\nbody"], facts))
     put(connection, copy(content_id, account_id, content_id=content_id, **options))
 
@@ -198,6 +198,6 @@ def test_totals_are_of_one_mailbox(connection):
 def test_a_content_begins_with_its_header_section(connection, octets):
     """So much of the body follows it as was asked for, and is there."""
     header, _, body = LONG.partition(b"\r\n\r\n")
-    insert(connection, contents.rows(2, ME, [LONG], FACTS | {"header_size": len(header) + 2}))
+    insert(connection, contents.rows(2, ME, [LONG], FACTS._replace(header_size=len(header) + 2)))
     begun = messages.beginning(connection, copy(7, content_id=2), octets)
     assert begun == header + b"\r\n\r\n" + body[:octets]

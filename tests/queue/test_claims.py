@@ -1,12 +1,10 @@
 """Claims: who is tried next, through which gate, and whose turn it is."""
 
-from collections import defaultdict
-
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from postroad.database import schema
-from postroad.database.rows import insert
+from postroad.database.rows import insert, together
 from postroad.mail.envelope import LOCAL, Envelope
 from postroad.mail.outcome import Delayed, Relayed
 from postroad.queue import claims, destinations, gates, shaping, store, waiting
@@ -45,11 +43,14 @@ def accounts(found):
 
 def many(connection, count, **options):
     """As many messages of one recipient each."""
-    merged = defaultdict(list)
-    for at in range(count):
-        for one, rows in rows_of(next(QUEUE_IDS), (f"{at}@b.test",), **options).items():
-            merged[one] += rows
-    insert(connection, merged)
+    insert(connection, together(rows_of(next(QUEUE_IDS), (f"{at}@b.test",), **options) for at in range(count)))
+
+
+def waits(connection, queue_id, *rows):
+    """Recipients more of that entry, which has one: as that one, but for what each row says."""
+    is_of = schema.recipient.c.queue_id == queue_id
+    [one] = connection.execute(select(schema.recipient).where(is_of)).mappings()
+    connection.execute(schema.recipient.insert(), [{**one, **row} for row in rows])
 
 
 def test_a_claim_carries_all_an_attempt_must_know(connection):
@@ -293,14 +294,12 @@ def test_a_claim_costs_no_more_because_more_waits(engine, tenants, closed):
     costs = []
     with engine.connect() as connection, connection.begin():
         for more in (600, 5400):
-            rows = [
-                row | {"forward_path": f"{at}@b.test", "account_id": 1 + at % tenants}
-                for at, row in enumerate(rows_of(1, ("x@b.test",))[schema.recipient] * more)
-            ]
-            queue_id = next(QUEUE_IDS)
-            entry = rows_of(queue_id, ("one@b.test",))
-            insert(connection, entry)
-            connection.execute(schema.recipient.insert(), [row | {"queue_id": queue_id} for row in rows])
+            queue_id = accept(connection, ("one@b.test",))
+            waits(
+                connection,
+                queue_id,
+                *({"forward_path": f"{at}@b.test", "account_id": 1 + at % tenants} for at in range(more)),
+            )
             if closed:
                 gates.locked(connection, ["b.test"])
                 connection.execute(
@@ -315,11 +314,8 @@ def test_a_claim_costs_no_more_because_more_waits(engine, tenants, closed):
 def queued(connection, destinations, *, due_at):
     """One recipient more that waits for each of them, all of one entry."""
     queue_id = accept(connection, ("x@b.test",), now=NOW + 1_000_000)
-    [row] = rows_of(queue_id, ("x@b.test",))[schema.recipient]
-    connection.execute(
-        schema.recipient.insert(),
-        [row | {"forward_path": name, "destination": name, "due_at": due_at} for name in destinations],
-    )
+    rows = ({"forward_path": name, "destination": name, "due_at": due_at} for name in destinations)
+    waits(connection, queue_id, *rows)
 
 
 def closed(connection, names):
