@@ -24,6 +24,8 @@ NEVER = Reply(550, "5.1.1", "no such user")
 UNREACHED = ours(451, "4.4.1", "mx.test:25: connection refused while connecting")
 LEASES = itertools.count(1)
 QUEUE_IDS = itertools.count(1000)
+# One for all: of two that make a number in the same millisecond, both may make the same.
+IDENTIFIERS = Identifiers()
 
 
 def rows_of(
@@ -86,9 +88,7 @@ def all_alike(claimed, outcome):
 
 
 def settled(connection, claimed, outcome, now=NOW):
-    [recorded] = settle(
-        connection, [judged(claimed, all_alike(claimed, outcome), now)], Identifiers(), "here.test"
-    )
+    [recorded] = settle(connection, [judged(claimed, all_alike(claimed, outcome), now)], IDENTIFIERS, "here.test")
     return recorded
 
 

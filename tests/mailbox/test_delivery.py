@@ -26,6 +26,7 @@ FACTS = contents.Facts(
     tls_optional=False,
     message_id="",
 )
+IDENTIFIERS = Identifiers()
 MAILBOXES = {"bob@here.test": 1, "carol@here.test": 2, "off@here.test": DISABLED}
 
 
@@ -58,7 +59,7 @@ def deliver(database, *paths, mailboxes=known, queue_id=5, reverse_path="me@a.te
     del facts["header_size"], facts["message_id"]
     content = Content(content_id=content_id, chunks=lambda: None, **facts)
     errand = Errand(queue_id, Envelope(reverse_path, paths), content, None, NOW)
-    delivery = LocalDelivery(database, Identifiers(), mailboxes, lambda: NOW + 1)
+    delivery = LocalDelivery(database, IDENTIFIERS, mailboxes, lambda: NOW + 1)
     attempted = asyncio.run(delivery.attempt(errand, unwanted))
     assert attempted.host == ""
     return attempted.outcomes

@@ -3,13 +3,12 @@
 import pytest
 from sqlalchemy import func, select
 
-from postroad.database.identifiers import Identifiers
 from postroad.database.schema import queue_entry
 from postroad.mail.outcome import Delayed, Failed, Relayed
 from postroad.queue import commands, gates, store
 from postroad.queue.commands import CANCELLED, COMMANDS, CannotError, Done, said_of
 from postroad.queue.schedule import DAY
-from tests.queue_kit import LATER, NEVER, NOW, OK, UNREACHED, accept, claim, paths, settled, table
+from tests.queue_kit import IDENTIFIERS, LATER, NEVER, NOW, OK, UNREACHED, accept, claim, paths, settled, table
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def connection(engine):
 
 
 def cancel(connection, queue_id, forward_path, now, report_as=None):
-    return commands.cancel(connection, queue_id, forward_path, now, Identifiers(), report_as)
+    return commands.cancel(connection, queue_id, forward_path, now, IDENTIFIERS, report_as)
 
 
 EVERY = {**COMMANDS, "cancel": cancel}

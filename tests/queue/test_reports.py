@@ -7,16 +7,14 @@ import pytest
 from sqlalchemy import select
 
 from postroad.database import content as contents
-from postroad.database.identifiers import Identifiers
 from postroad.database.schema import recipient
 from postroad.mail.envelope import LOCAL, Envelope
 from postroad.mail.outcome import Delayed, Failed, Relayed
 from postroad.mail.reply import ours
 from postroad.queue.schedule import DAY, HOUR, MINUTE
 from postroad.queue.settlement import settle
-from tests.queue_kit import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged
+from tests.queue_kit import IDENTIFIERS, LATER, NEVER, NOW, OK, accept, all_alike, claim, judged
 
-IDENTIFIERS = Identifiers()
 # As `submission` stores it: what is delivered holds no Bcc.
 ORIGINAL = b"".join(
     [

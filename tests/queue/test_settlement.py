@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import select
 
 from postroad.database.engine import Database
-from postroad.database.identifiers import Identifiers
 from postroad.database.rows import insert
 from postroad.database.schema import attempt, queue_entry, recipient
 from postroad.mail import dsn
@@ -14,10 +13,9 @@ from postroad.mail.outcome import Delayed, Failed, Relayed
 from postroad.queue import store
 from postroad.queue.schedule import DAY, HOUR, MINUTE
 from postroad.queue.settlement import settle, summary
-from tests.queue_kit import LATER, NEVER, NOW, OK, accept, all_alike, claim, judged, rows_of, table
+from tests.queue_kit import IDENTIFIERS, LATER, NEVER, NOW, OK, accept, all_alike, claim, judged, rows_of, table
 from tests.queue_kit import marked as mark
 
-IDENTIFIERS = Identifiers()
 HOST = "here.test"
 
 
