@@ -74,7 +74,7 @@ def insert(connection: Connection, rows: Rows) -> None:
 
     Raises `DBAPIError`, `IntegrityError` above all; the transaction is not to be committed then.
     """
-    dialect, execute = _DIALECTS[connection.dialect.name], _executing(connection)
+    dialect, execute = _DIALECTS[connection.dialect.name], executing(connection)
     for place, values in rows.items():
         for some in _shared(values, _octets_at(place)):
             execute(_statement(dialect, place, len(some[0]), len(some)), tuple(chain.from_iterable(some)))
@@ -110,10 +110,10 @@ def _statement(dialect: _Dialect, place: str, columns: int, rows: int) -> str:
     return f"{dialect.insert} {place} VALUES {', '.join([row] * rows)}"
 
 
-def _executing(connection: Connection) -> Callable[[str, tuple[Any, ...]], object]:
-    """Executes a text with its values.
+def executing(connection: Connection) -> Callable[[str, tuple[Any, ...]], object]:
+    """Executes a text with its values, and raises what SQLAlchemy would.
 
-    SQLAlchemy's own way costs as much as what SQLite then does. It alone hears when a server is lost.
+    Its own way costs as much as what SQLite then does. It alone hears when a server is lost.
     """
     if connection.dialect.name != "sqlite":
         return connection.exec_driver_sql

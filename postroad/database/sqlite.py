@@ -12,6 +12,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from postroad import metrics, refusals
 from postroad.database import migrations
 from postroad.database.health import MEND, Health, says_damaged, says_unread
+from postroad.database.rows import executing
 from postroad.refusals import Failure
 
 BUSY_TIMEOUT_MS = 10_000
@@ -21,6 +22,9 @@ CLOSED_CLEANLY = "closed-cleanly"
 COMMITS_PER_CHECKPOINT = 64
 COMMITS_WHEN_LARGE = 8
 WAL_LIMIT = 16 << 20
+# Prepared statements that the writer keeps. There are 16 texts for each kind of row, and one for each length of a
+# list that is asked about; the driver's own figure of 128 had it parse some anew for every message.
+STATEMENTS = 1000
 
 
 class DamagedDatabaseError(Failure):
@@ -41,7 +45,7 @@ def _begin_immediate(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        executing(connection)("BEGIN IMMEDIATE", ())
 
 
 def _pragmas(engine: Engine, *pragmas: str) -> None:
@@ -59,7 +63,7 @@ def writer_of(file: Path) -> Engine:
         module=module(),
         hide_parameters=True,  # an error is logged; content and recipients are not
         poolclass=StaticPool,
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "cached_statements": STATEMENTS},
     )
     _pragmas(
         engine,
