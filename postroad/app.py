@@ -18,7 +18,7 @@ from postroad.database.engine import Database
 from postroad.database.identifiers import Identifiers
 from postroad.database.keeper import Signed
 from postroad.domains.signing import Signer
-from postroad.front import Front
+from postroad.front import Fronts
 from postroad.mail.envelope import LOCAL
 from postroad.mail.outcome import Attempt
 from postroad.mail.reply import Reply
@@ -43,24 +43,24 @@ SPARE_SLOTS = 12
 DESCRIPTORS_PER_SESSION = 4
 
 
-async def serve(settings: Settings, front: Front | None, *, sandbox: bool, ready: Callable[[str], None]) -> None:
+async def serve(settings: Settings, fronts: Fronts | None, *, sandbox: bool, ready: Callable[[str], None]) -> None:
     """Run the server until SIGTERM or SIGINT; `ready` is told the address once it answers.
 
-    HTTP is answered by `front`, if there is one, else by this process. Raises `InUseError` when another process
+    HTTP is answered by `fronts`, if there are any, else by this process. Raises `InUseError` when another process
     holds the data folder, and `Failure` when what answers HTTP ends by itself.
     """
     folder, url = settings.folder, settings.database
     with contextlib.nullcontext() if url else lock(folder):
         database = await asyncio.to_thread(Database, folder, floor=settings.free_floor, url=url)
         try:
-            await _run(settings, database, front, sandbox=sandbox, ready=ready)
+            await _run(settings, database, fronts, sandbox=sandbox, ready=ready)
         finally:
             maillog.stopping("close the database")
             database.close()
 
 
 async def _run(
-    settings: Settings, database: Database, front: Front | None, *, sandbox: bool, ready: Callable[[str], None]
+    settings: Settings, database: Database, fronts: Fronts | None, *, sandbox: bool, ready: Callable[[str], None]
 ) -> None:
     """Start in order: commands, HTTP, queue; stop HTTP, then in the order of `_stop`."""
     address, sealing = serving.free_address(*settings.listen_address), sealing_of(settings)
@@ -70,7 +70,7 @@ async def _run(
         await prepare(database, settings.folder, set_up.url, clock)
     house = _house(settings, database, sealing)
     await database.commit(lambda connection: _recover(connection, house, set_up.url, alone=database.alone))
-    http = front.at(address, database, house.wake, house.signed) if front else _http(set_up, database, house)
+    http = fronts.at(address, database, house.wake, house.signed) if fronts else _http(set_up, database, house)
     async with _hearing(settings, database, house, sealing):
         await http.begin()
         running = asyncio.create_task(house.runner.run() if settings.role != "web" else _nothing())

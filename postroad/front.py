@@ -1,7 +1,8 @@
-"""The process in front of an SQLite file: it answers HTTP, reads the file, and has its parent write.
+"""The processes in front of an SQLite file: they answer HTTP, read the file, and have their parent write.
 
-Forked before anything else is begun, so that it shares what both have loaded. Either ends with the other: an
-orphan hears that its parent's end of the channels is closed, the parent hears the same of its child.
+Forked before anything else is begun, so that they share what all have loaded. All end with each: an orphan hears
+that its parent's end of the channels is closed, the parent hears the same of a child. They listen on one port, and
+the kernel gives each connection to one of them (socket(7), SO_REUSEPORT).
 """
 
 import asyncio
@@ -10,12 +11,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 
 import uvloop
 
-from postroad import outgoing, serving
+from postroad import machine, outgoing, serving
 from postroad.clock import clock
 from postroad.control.secret_key import sealing_of
 from postroad.database.beside import Handing
@@ -34,25 +35,17 @@ GRACE_SECONDS = 5.0
 
 
 class Front:
-    """The child, as its parent has it."""
+    """A child, as its parent has it."""
 
     def __init__(self, pid: int, channels: Channels) -> None:
+        self.channels = channels
         self._pid = pid
-        self._channels = channels
         self._status: int | None = None
 
-    def at(
-        self,
-        address: tuple[str, int],
-        database: Database,
-        wake: Callable[[], None],
-        signed: Callable[[Signed], None],
-    ) -> "FrontHttp":
-        """What answers HTTP at that address, of this database.
-
-        `wake` is called when there may be new mail, and `signed` before, with the signatures made for it.
-        """
-        return FrontHttp(self, self._channels, address, database.keep(self._channels, wake, signed))
+    def listen(self, address: tuple[str, int]) -> None:
+        """Tell it where to answer."""
+        with contextlib.suppress(OSError):  # it has ended already: `begin` says so
+            self.channels.rows.send(address)
 
     def signal(self, number: int) -> None:
         """Send a signal, if it is still there."""
@@ -74,18 +67,45 @@ class Front:
     def close(self) -> None:
         """Let go of it; it ends, if it has not ended."""
         self.kill()
-        self._channels.close()
+        self.channels.close()
 
 
-class FrontHttp:
-    """HTTP as the child answers it; `ended` is done when the child has ended."""
+class Fronts(tuple[Front, ...]):
+    """The children, as their parent has them."""
 
-    def __init__(self, front: Front, channels: Channels, address: tuple[str, int], keeper: Keeper) -> None:
-        self.ended: asyncio.Future[Any] = asyncio.wrap_future(keeper.gone)
-        self._ready = asyncio.wrap_future(keeper.ready)
-        self._front = front
-        with contextlib.suppress(OSError):  # it has ended already: `begin` says so
-            channels.rows.send(address)
+    __slots__ = ()
+
+    def at(
+        self,
+        address: tuple[str, int],
+        database: Database,
+        wake: Callable[[], None],
+        signed: Callable[[Signed], None],
+    ) -> "FrontsHttp":
+        """What answers HTTP at that address, of this database.
+
+        `wake` is called when there may be new mail, and `signed` before, with the signatures made for it.
+        """
+        keepers = database.keep([front.channels for front in self], wake, signed)
+        for front in self:
+            front.listen(address)
+        return FrontsHttp(self, keepers)
+
+
+class FrontsHttp:
+    """HTTP as the children answer it; `ended` is done when one of them has ended."""
+
+    def __init__(self, fronts: Fronts, keepers: Sequence[Keeper]) -> None:
+        self._fronts = fronts
+        self._ready = asyncio.gather(*(asyncio.wrap_future(keeper.ready) for keeper in keepers))
+        self._gone = {
+            asyncio.wrap_future(keeper.gone): front for front, keeper in zip(fronts, keepers, strict=True)
+        }
+        self.ended: asyncio.Future[Front] = asyncio.ensure_future(self._first_to_end())
+
+    async def _first_to_end(self) -> Front:
+        gone, _ = await asyncio.wait(self._gone, return_when=asyncio.FIRST_COMPLETED)
+        return self._gone[gone.pop()]
 
     async def begin(self) -> None:
         """Answer from now on. Raises `Failure`."""
@@ -94,48 +114,67 @@ class FrontHttp:
             raise self.failure()
 
     async def end(self, seconds: float) -> None:
-        """Have it refuse new requests, and give those under way so long to end."""
-        self._front.signal(signal.SIGTERM)
-        await asyncio.wait((self.ended,), timeout=seconds + GRACE_SECONDS)
-        self._front.kill()  # stopped in a transaction, it would keep the database from being closed
+        """Have them refuse new requests, and give those under way so long to end."""
+        for front in self._fronts:
+            front.signal(signal.SIGTERM)
+        await asyncio.wait(self._gone, timeout=seconds + GRACE_SECONDS)
+        for front in self._fronts:
+            front.kill()  # stopped in a transaction, it would keep the database from being closed
 
     def failure(self) -> Failure:
-        """Why it is not there any more, with nobody having told it to stop."""
-        code = self._front.wait()
+        """Why one is not there any more, with nobody having told it to stop."""
+        code = self.ended.result().wait()
         if code < 0:
-            return Failure(f"the process that answers HTTP was ended by {signal.Signals(-code).name}")
-        return Failure(f"the process that answers HTTP ended by itself, with exit code {code}; the log says why")
+            return Failure(f"a process that answers HTTP was ended by {signal.Signals(-code).name}")
+        return Failure(f"a process that answers HTTP ended by itself, with exit code {code}; the log says why")
 
 
 @contextlib.contextmanager
-def forked(settings: Settings, *, sandbox: bool) -> Iterator[Front | None]:
-    """The child, which waits to be told its address; `None` where a database server lets every process write."""
+def forked(settings: Settings, *, sandbox: bool) -> Iterator[Fronts | None]:
+    """The children, which wait to be told their address; `None` where a database server lets all write."""
     if settings.database:
         yield None
         return
+    count = _count(settings)
+    shared = replace(settings, body_memory=max(settings.body_memory // count, 1))
+    serving.spare_the_collector()  # which would write to what all share
+    fronts: list[Front] = []
+    try:
+        for _ in range(count):
+            fronts.append(_fork(shared, fronts, sandbox=sandbox))
+        yield Fronts(fronts)
+    finally:
+        for front in fronts:
+            front.close()
+
+
+def _count(settings: Settings) -> int:
+    """How many there are: as the operator says, or else two; one alone counts quotas right."""
+    usual = 1 if settings.user_quota or settings.project_quota or os.cpu_count() == 1 else 2
+    return settings.fronts or usual
+
+
+def _fork(settings: Settings, before: Sequence[Front], *, sandbox: bool) -> Front:
+    """A child more; the first of all watches the clock for the others, too."""
     ours, theirs = pair()
-    serving.spare_the_collector()  # which would write to what both share
     pid = os.fork()
     if pid == 0:
-        ours.close()
-        os._exit(_be_child(settings, theirs, sandbox=sandbox))
+        for channels in (ours, *(front.channels for front in before)):  # which say by their end that we all end
+            channels.close()
+        os._exit(_be_child(settings, theirs, machine.OF_A_PROCESS if before else machine.KINDS, sandbox=sandbox))
     theirs.close()
-    front = Front(pid, ours)
-    try:
-        yield front
-    finally:
-        front.close()
+    return Front(pid, ours)
 
 
-def _be_child(settings: Settings, channels: Channels, *, sandbox: bool) -> int:
-    """The life of the child; its exit code."""
+def _be_child(settings: Settings, channels: Channels, watched: Collection[str], *, sandbox: bool) -> int:
+    """The life of a child; its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the parent hears it, and says when to stop
     try:
         address = channels.rows.receive()
     except (EOFError, OSError):  # the parent could not begin, and has said why
         return 0
     try:
-        uvloop.run(_answer(settings, channels, address, sandbox=sandbox))
+        uvloop.run(_answer(settings, channels, address, watched, sandbox=sandbox))
     except BaseException:  # noqa: BLE001 - this process has nobody else to tell
         traceback.print_exc()
         return 1
@@ -144,7 +183,9 @@ def _be_child(settings: Settings, channels: Channels, *, sandbox: bool) -> int:
     return 0
 
 
-async def _answer(settings: Settings, channels: Channels, address: tuple[str, int], *, sandbox: bool) -> None:
+async def _answer(
+    settings: Settings, channels: Channels, address: tuple[str, int], watched: Collection[str], *, sandbox: bool
+) -> None:
     """Answer HTTP until told to stop, then what is under way. Its end leaves nothing to close: it only reads."""
     database = Database(settings.folder, floor=settings.free_floor, keeper=channels)
     handing = await database.join(channels)
@@ -152,7 +193,7 @@ async def _answer(settings: Settings, channels: Channels, address: tuple[str, in
     signer = Signer(database, set_up.sealing, clock)
     way_out = outgoing.of(settings, signer.signed, database, clock)
     face = serving.face_of(set_up, database, way_out, _nothing, handing.counted, _signing(signer, handing))
-    http = serving.Http(set_up, face)
+    http = serving.Http(set_up, face, watched)
     told = serving.heed_signals()
     await http.begin()
     serving.spare_the_collector()

@@ -8,11 +8,14 @@ import errno
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from postroad import maillog
 
+# Of which kind a fault may be: the clock is the machine's, the others may befall each process for itself.
+OF_A_PROCESS = frozenset({"pause", "descriptors"})
+KINDS = OF_A_PROCESS | {"clock"}
 LOOK_SECONDS = 1.0
 # By how much the clock must be off, and for how long nothing must have run, to be told of.
 LEAP_SECONDS = 60.0
@@ -47,14 +50,15 @@ def faults(before: Moment, after: Moment) -> Iterator[tuple[str, str]]:
         yield "descriptors", f"all {limit} file descriptors are in use; raise LimitNOFILE (ulimit -n)"
 
 
-async def watch(clock: Callable[[], int]) -> None:
-    """Tell of each fault once, until cancelled. `clock` tells milliseconds since 1970."""
+async def watch(clock: Callable[[], int], kinds: Collection[str] = KINDS) -> None:
+    """Tell of each fault of these kinds once, until cancelled. `clock` tells milliseconds since 1970."""
     before = _look(clock)
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         after = _look(clock)
         for kind, cause in faults(before, after):
-            maillog.machine_failed(kind, cause)
+            if kind in kinds:
+                maillog.machine_failed(kind, cause)
         before = after
 
 

@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,17 +221,21 @@ async def until_told(told: asyncio.Event, serving: asyncio.Future[Any]) -> None:
 
 
 class Http:
-    """The server of one face, in this process, whose machine it watches; `ended` is done when it has ended."""
+    """The server of one face, in this process; `ended` is done when it has ended.
 
-    def __init__(self, set_up: SetUp, face: Face) -> None:
+    For faults of these kinds the machine is `watched`.
+    """
+
+    def __init__(self, set_up: SetUp, face: Face, watched: Collection[str] = machine.KINDS) -> None:
         self.ended: asyncio.Future[Any]
         self._address = set_up.address
         self._face = face
+        self._watched = watched
         self._server = _server(set_up.settings, set_up.address, face)
 
     async def begin(self) -> None:
         """Answer from now on."""
-        self._watching = asyncio.create_task(machine.watch(clock))
+        self._watching = asyncio.create_task(machine.watch(clock, self._watched))
         self.ended = asyncio.ensure_future(self._server.serve())
         await _until_answering(self._address, self.ended)
 

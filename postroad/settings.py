@@ -32,6 +32,7 @@ UNIVERSE_NAMES = ("gmail", "www", "oauth2", "accounts", "openidconnect")
 # What `postroad dev` sets where nobody else does.
 SANDBOX = {
     "relay": CAPTURE,
+    "fronts": 1,
     "free_floor": 64 * MEBIBYTE,
     "hostname": "localhost.example.test",
     "hosts": f"{GOOGLES},localhost,127.0.0.1,[::1]",
@@ -139,6 +140,12 @@ class Settings:
         256 * MEBIBYTE,
         "Octets of large request bodies held in memory at once; twice as much is used. Others wait, then get 503.",
         least=1,
+    )
+    fronts: int = _setting(
+        0,
+        "Processes that answer HTTP, where an SQLite file has the mail; quotas are counted by each for itself."
+        " 0: two, or one where there is one core or a quota. dev: 1.",
+        least=0,
     )
     user_quota: int = _setting(
         0,

@@ -36,6 +36,7 @@ VALUES = {
     "max_message_size": (1, 2, 3, 4),
     "max_recipients": (1, 2, 3, 4),
     "body_memory": (1 << 20, 2 << 20, 3 << 20, 4 << 20),
+    "fronts": (1, 2, 3, 4),
     "user_quota": (1, 2, 3, 4),
     "project_quota": (1, 2, 3, 4),
     "relay_sessions": (1, 2, 3, 4),

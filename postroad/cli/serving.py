@@ -45,8 +45,8 @@ def _serve(values: dict[str, Any], defaults: Mapping[str, Any], *, sandbox: bool
     serving.refuse_unusable(settings)
     logs.to_stderr()
     try:
-        with front.forked(settings, sandbox=sandbox) as child:
-            uvloop.run(app.serve(settings, child, sandbox=sandbox, ready=ready))
+        with front.forked(settings, sandbox=sandbox) as fronts:
+            uvloop.run(app.serve(settings, fronts, sandbox=sandbox, ready=ready))
     except OSError as error:
         if error.errno not in _NO_ADDRESS:
             raise

@@ -6,6 +6,7 @@ statements are carried out there.
 
 import asyncio
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from msgspec import Raw
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
+from postroad import metrics
 from postroad.database import sqlite
 from postroad.database.channel import Channel, Incoming
 from postroad.database.commit import resolve
@@ -23,6 +25,7 @@ from postroad.database.keeper import (
     ROLLBACK,
     Asked,
     Count,
+    Counted,
     Failed,
     Found,
     Insert,
@@ -55,7 +58,7 @@ class Handing(asyncio.Protocol):
         channel.end.setblocking(False)
         self._incoming.feed(channel.left())
         self._transport, _ = await self._loop.create_connection(lambda: self, sock=channel.end)
-        self._health.tell = self._say_latched
+        self._health.listeners.append(self._say_latched)
 
     async def insert(self, rows: Rows) -> None:
         """Have rows inserted in the next transaction there; wait for the sync.
@@ -65,7 +68,7 @@ class Handing(asyncio.Protocol):
         await self._answer_to(lambda number: Insert(number, rows))
 
     async def counted(self) -> list[Any]:
-        """What was counted there."""
+        """What was counted there, and in the other processes beside it."""
         found: list[Any] = await self._answer_to(Count)
         return found
 
@@ -105,11 +108,13 @@ class Handing(asyncio.Protocol):
         """The keeper is gone, by whatever signal: nothing here is of use without it."""
         os._exit(ORPHANED)
 
-    def _heed(self, told: Latched | list[tuple[int, Any]]) -> None:
+    def _heed(self, told: Latched | Count | list[tuple[int, Any]]) -> None:
         if isinstance(told, Latched):
             self._health.latch(told.cause)
-            return
-        resolve((self._futures.pop(number), result) for number, result in told)
+        elif isinstance(told, Count):
+            self._ask(Counted(told.number, pickle.dumps(metrics.counted())))
+        else:
+            resolve((self._futures.pop(number), result) for number, result in told)
 
 
 class File:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,13 +60,19 @@ class Database:
         return handing
 
     def keep(
-        self, front: Channels, wake: Callable[[], None], signed: Callable[[Signed], None] = lambda _: None
-    ) -> Keeper:
-        """Do what the process at the other end may not; `wake` is called when that may have brought mail.
+        self,
+        fronts: Iterable[Channels],
+        wake: Callable[[], None],
+        signed: Callable[[Signed], None] = lambda _: None,
+    ) -> list[Keeper]:
+        """Do what the processes at the other ends may not; `wake` is called when that may have brought mail.
 
-        `signed` is told, on another thread, what that process has signed of the mail it hands over.
+        `signed` is told, on another thread, what those processes have signed of the mail they hand over.
         """
-        return Keeper(front, self._committer, self.health, wake, signed)
+        keepers = [Keeper(front, self._committer, self.health, wake, signed) for front in fronts]
+        for keeper in keepers:
+            keeper.others = [other for other in keepers if other is not keeper]
+        return keepers
 
     @property
     def commits(self) -> int:

@@ -40,7 +40,7 @@ class Health:
         self.floor = floor
         self.trusted = True
         self.cause = ""
-        self.tell: Callable[[str], None] = lambda _: None
+        self.listeners: list[Callable[[str], None]] = []
         self._clock = clock
         self._look_at = 0.0
         self._left = 0.0  # of what was free when last looked, less what was promised since
@@ -51,11 +51,12 @@ class Health:
         return self.trusted and self.folder is not None
 
     def latch(self, cause: str) -> None:
-        """Trust this storage no more; `cause` is for the operator, and `tell` is told it once."""
+        """Trust this storage no more; `cause` is for the operator, and `listeners` are told it once."""
         if self.trusted:
             self.cause = cause
             self.trusted = False
-            self.tell(cause)
+            for tell in self.listeners:
+                tell(cause)
 
     def free(self) -> int | None:
         """Octets free on the file system that holds the database; `None` when that is another machine's."""

@@ -1,20 +1,23 @@
-"""What the process that has an SQLite file does for the one in front of it, which may only read the file.
+"""What the process that has an SQLite file does for those in front of it, which may only read the file.
 
-Two channels. By one come rows to insert, many at once: they join the transactions of everybody else here. By the
-other come the statements of a transaction, one after another, as the front's own writer gives them: its units
-run there, and the connection that writes stays the one and only. `beside.py` is the other end.
+Two channels to each. By one come rows to insert, many at once: they join the transactions of everybody else here.
+By the other come the statements of a transaction, one after another, as the front's own writer gives them: its
+units run there, and the connection that writes stays the one and only. `beside.py` is the other end.
 """
 
+import pickle
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Any
 
 from msgspec import Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
+from prometheus_client.core import Metric
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -35,9 +38,16 @@ class Insert(Struct, frozen=True, array_like=True, tag="insert"):
 
 
 class Count(Struct, frozen=True, array_like=True, tag="count"):
-    """What was counted here is asked for; the answer has this number."""
+    """What was counted elsewhere is asked for; the answer has this number. To both sides."""
 
     number: int
+
+
+class Counted(Struct, frozen=True, array_like=True, tag="counted"):
+    """What was counted in the front, pickled; the question had this number."""
+
+    number: int
+    octets: bytes
 
 
 class Ready(Struct, frozen=True, array_like=True, tag="ready"):
@@ -59,7 +69,7 @@ class Latched(Struct, frozen=True, array_like=True, tag="latched"):
 
 
 # What comes by the channel of rows. Every message is among it, and to pickle it would take four times as long.
-Asked = Insert | Signed | Count | Latched | Ready
+Asked = Insert | Signed | Count | Counted | Latched | Ready
 _octets = Encoder().encode
 _asked = Decoder(list[Asked]).decode
 
@@ -115,12 +125,31 @@ class _UndoneError(Exception):
     """The front took its transaction back."""
 
 
+class _Tally:
+    """Puts together what was counted in several processes; `tell` is called once it has come from all."""
+
+    def __init__(self, processes: int, tell: Callable[[list[Metric]], None]) -> None:
+        self._missing = processes
+        self._tell = tell
+        self._found: list[Metric] = []
+        self._lock = threading.Lock()
+
+    def add(self, counted: list[Metric]) -> None:
+        """What was counted in one of them; thread-safe."""
+        with self._lock:
+            self._found += counted
+            self._missing -= 1
+            whole = not self._missing
+        if whole:
+            self._tell(self._found)
+
+
 class Keeper:
-    """Serves both channels, each on a thread, until their other ends close. `wake`: there may be new mail.
+    """Serves both channels of a front, each on a thread, until their other ends close. `wake`: may be new mail.
 
     `signed` is told of signatures, before the rows of what they sign are inserted.
 
-    `ready` is done when the front answers requests, `gone` when it has ended.
+    `ready` is done when the front answers requests, `gone` when it has ended. `others` keep for other fronts.
     """
 
     def __init__(
@@ -138,7 +167,10 @@ class Keeper:
         self._signed = signed
         self.ready: Future[None] = Future()
         self.gone: Future[None] = Future()
-        health.tell = self._say_latched
+        self.others: Sequence[Keeper] = ()
+        self._counts = count()
+        self._counting: dict[int, Callable[[list[Metric]], None]] = {}
+        health.listeners.append(self._say_latched)
         for serve in (self._take_rows, self._take_statements):
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
 
@@ -151,6 +183,20 @@ class Keeper:
         with suppress(*_GONE):
             self._rows.send([(number, _portable(result)) for number, result in results])
         self._wake()
+
+    def ask_counted(self, told: Callable[[list[Metric]], None]) -> None:
+        """Have `told` be told, on another thread, what was counted in the front."""
+        number = next(self._counts)
+        self._counting[number] = told
+        with suppress(*_GONE):
+            self._rows.send(Count(number))
+
+    def _count(self, number: int) -> None:
+        """Answer that question with what was counted in every process but the front itself."""
+        tally = _Tally(1 + len(self.others), lambda found: self.tell([(number, found)]))
+        for other in self.others:
+            other.ask_counted(tally.add)
+        tally.add(metrics.counted())
 
     def _say_latched(self, cause: str) -> None:
         with suppress(*_GONE):
@@ -175,7 +221,9 @@ class Keeper:
             case Signed():
                 self._signed(asked)
             case Count(number):
-                self._rows.send([(number, metrics.counted())])
+                self._count(number)
+            case Counted(number, octets):
+                self._counting.pop(number)(pickle.loads(octets))  # noqa: S301 - of our own
             case Latched(cause):
                 self._health.latch(cause)
             case Ready():

@@ -61,7 +61,7 @@ async def both(folder):
     ours, theirs = pair()
     async with asyncio.timeout(SECONDS):
         with closing(Database(folder, floor=0)) as kept:
-            keeper = kept.keep(ours, lambda: None)
+            [keeper] = kept.keep([ours], lambda: None)
             beside = Database(folder, floor=0, keeper=theirs)
             handing = await beside.join(theirs)
             try:
@@ -364,7 +364,7 @@ def test_a_latch_that_was_there_before_is_met_by_the_first_unit(tmp_path):
         async with asyncio.timeout(SECONDS):
             with closing(Database(tmp_path, floor=0)) as kept:
                 kept.health.latch("bad disk")
-                kept.keep(ours, lambda: None)
+                kept.keep([ours], lambda: None)
                 with (
                     closing(Database(tmp_path, floor=0, keeper=theirs)) as beside,
                     pytest.raises(refusals.StorageUnhealthy, match="unavailable") as refused,

@@ -2,10 +2,12 @@
 
 import pickle
 import threading
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from typing import NamedTuple
 
 import pytest
+from prometheus_client.core import Metric
 from sqlalchemy.exc import IntegrityError
 
 from postroad import refusals
@@ -16,6 +18,7 @@ from postroad.database.keeper import (
     COMMIT,
     ROLLBACK,
     Count,
+    Counted,
     Failed,
     Found,
     Insert,
@@ -55,7 +58,7 @@ def keeping(folder):
     ours, theirs = pair()
     woken, signed = [], []
     with closing(Database(folder, floor=0)) as database:
-        keeper = database.keep(ours, lambda: woken.append(None), signed.append)
+        [keeper] = database.keep([ours], lambda: woken.append(None), signed.append)
         try:
             yield Kept(database, keeper, theirs, woken, signed)
         finally:
@@ -174,6 +177,28 @@ def test_what_was_counted_here_is_told(kept):
     ((number, found),) = kept.front.rows.receive()
     assert number == 5
     assert "postroad_commit_units" in {family.name for family in found}
+
+
+def test_what_was_counted_in_another_front_is_told(tmp_path):
+    """Once that has answered; who asks knows himself what was counted in his own."""
+    pairs = [pair(), pair()]
+    with ExitStack() as stack:
+        for one in chain(*pairs):
+            stack.enter_context(closing(one))
+        database = stack.enter_context(closing(Database(tmp_path, floor=0)))
+        database.keep([ours for ours, _ in pairs], lambda: None)
+        first, second = (theirs for _, theirs in pairs)
+        ask(first, Count(5))
+        there = second.rows.receive()
+        assert isinstance(there, Count)
+        ask(second, Counted(there.number, pickle.dumps([Metric("there", "", "counter")])))
+        ((number, found),) = first.rows.receive()
+        first.close()
+        second.close()
+        for thread in serving():
+            thread.join(SECONDS)
+    assert number == 5
+    assert {"there", "postroad_commit_units"} <= {family.name for family in found}
 
 
 def test_the_front_says_that_it_is_ready(kept):

@@ -26,6 +26,8 @@ from tests.torture.lives import (
     shared,
 )
 
+# Of a server, which are three processes then.
+FRONTS = 2
 # A start takes about a second: some kills fall into it, while the last life's work is being recovered.
 ONE_EARLY_IN, EARLY_SECONDS = 10, 1.5
 # The longest pause between the event a kill waits for and the kill.
@@ -38,7 +40,7 @@ PATIENCE_SECONDS = 2.0
 class Plan:
     """When to kill: so many seconds after the start, or `pause` after the nth `event` of this life.
 
-    `victim`: the process to kill, 0 for the one that was started; where there is one alone, that.
+    `victim`: the process to kill, 0 for the one that was started; where there are fewer, the last.
     """
 
     early: float | None
@@ -54,7 +56,7 @@ def plan(seed: int, number: int) -> Plan:
     early = chance.uniform(0, EARLY_SECONDS) if not chance.randrange(ONE_EARLY_IN) else None
     event = chance.choice(("attempted", "acked", "received"))
     nth, pause = chance.randint(1, CONNECTIONS * LETTERS_EACH), chance.uniform(0, PAUSE_SECONDS)
-    return Plan(early, event, nth, pause, chance.randrange(2))
+    return Plan(early, event, nth, pause, chance.randrange(3))
 
 
 def campaign(folder: Path, *, kills: int, seed: int, progress: Callable[[Journal], None]) -> Verdict:
@@ -84,7 +86,7 @@ def kept_token(folder: Path, issue: Callable[[], str]) -> str:
 
 def _one_life(data: Path, sink: Sink, journal: Journal, token: str, seed: int) -> None:
     planned = plan(seed, journal.life)
-    with life(data, sink) as server:
+    with life(data, sink, "--fronts", str(FRONTS)) as server:
         if planned.early is None:
             assert ready(server), f"it did not start again: {server.log[-2000:]}"
             with at_work([server], journal, token, planned, f"canary-{seed}-{journal.life}"):

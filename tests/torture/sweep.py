@@ -136,7 +136,7 @@ def _killed(place: Place, calls: str, number: int) -> bool:
 
 def _roughness(code: int, log: str, *, killed: bool) -> list[str]:
     """What was wrong with an end: a server is killed, or ends by itself with a line as its front was, or stops."""
-    said = code == 1 and log.endswith("\npostroad: the process that answers HTTP was ended by SIGKILL\n")
+    said = code == 1 and log.endswith("\npostroad: a process that answers HTTP was ended by SIGKILL\n")
     return [] if code == 0 or (killed and (said or code == -signal.SIGKILL)) else [f"it ended with {code}"]
 
 
