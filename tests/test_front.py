@@ -1,4 +1,4 @@
-"""What the process in front does for the relay: it signs what will be sent, before its rows are handed over."""
+"""The processes in front: how many there are, and what one does for the relay: it signs what will be sent."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from postroad import front
 from postroad.database.beside import Handing
 from postroad.database.channel import pair
 from postroad.database.engine import Database
@@ -14,9 +15,10 @@ from postroad.database.health import Health
 from postroad.database.keeper import Count, Signed, read
 from postroad.domains import register
 from postroad.domains.signing import Signer
-from postroad.front import _signing
+from postroad.front import _count, _signing, forked
 from postroad.mail.outcome import Content
 from postroad.sealing import Sealing
+from postroad.settings import Settings
 
 NOW = time.time_ns() // 1_000_000
 SEALING, OTHER = Sealing(b"k" * 32), Sealing(b"o" * 32)
@@ -27,6 +29,42 @@ SIGNED = {
     "of another": (b"c.test", SEALING, 0),
     "by keys that do not open": (b"a.test", OTHER, 0),
 }
+
+
+COUNTS = {
+    # settings beside the defaults -> how many fronts on a machine of one core, of two, of eight
+    "usual": ({}, (1, 2, 2)),
+    "as asked for": ({"fronts": 4}, (4, 4, 4)),
+    "one where a user's quota is counted": ({"user_quota": 6000}, (1, 1, 1)),
+    "one where a project's quota is counted": ({"project_quota": 6000}, (1, 1, 1)),
+    "as asked for beside a quota": ({"user_quota": 6000, "fronts": 3}, (3, 3, 3)),
+}
+
+
+@pytest.mark.parametrize(("values", "counts"), COUNTS.values(), ids=COUNTS)
+def test_how_many_fronts_there_are(monkeypatch, values, counts):
+    """Two, unless the operator says another number; one where more are of no use, or would count wrong."""
+    found = []
+    for cores in (1, 2, 8):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        found.append(_count(Settings(**values)))
+    assert tuple(found) == counts
+
+
+def test_fronts_share_the_memory_for_bodies(monkeypatch):
+    """Together they hold no more than one would alone."""
+    given = []
+    monkeypatch.setattr(front, "_fork", lambda settings, *_, **__: given.append(settings.body_memory) or Gone())
+    with forked(Settings(fronts=3, body_memory=3_000_001), sandbox=False) as fronts:
+        assert len(fronts) == 3
+    assert given == [1_000_000] * 3
+
+
+class Gone:
+    """In the place of a child."""
+
+    def close(self):
+        """Nothing to close."""
 
 
 def content_of(octets: bytes) -> Content:

@@ -179,26 +179,49 @@ def test_what_was_counted_here_is_told(kept):
     assert "postroad_commit_units" in {family.name for family in found}
 
 
-def test_what_was_counted_in_another_front_is_told(tmp_path):
-    """Once that has answered; who asks knows himself what was counted in his own."""
+@pytest.fixture
+def fronts(tmp_path):
+    """The ends of two fronts of one database."""
     pairs = [pair(), pair()]
     with ExitStack() as stack:
         for one in chain(*pairs):
             stack.enter_context(closing(one))
         database = stack.enter_context(closing(Database(tmp_path, floor=0)))
         database.keep([ours for ours, _ in pairs], lambda: None)
-        first, second = (theirs for _, theirs in pairs)
-        ask(first, Count(5))
-        there = second.rows.receive()
-        assert isinstance(there, Count)
-        ask(second, Counted(there.number, pickle.dumps([Metric("there", "", "counter")])))
-        ((number, found),) = first.rows.receive()
-        first.close()
-        second.close()
+        yield [theirs for _, theirs in pairs]
+        for _, theirs in pairs:
+            theirs.close()
         for thread in serving():
             thread.join(SECONDS)
+
+
+def test_what_was_counted_in_another_front_is_told(fronts):
+    """Once that has answered; who asks knows himself what was counted in his own."""
+    first, second = fronts
+    ask(first, Count(5))
+    there = second.rows.receive()
+    assert isinstance(there, Count)
+    ask(second, Counted(there.number, pickle.dumps([Metric("there", "", "counter")])))
+    ((number, found),) = first.rows.receive()
     assert number == 5
     assert {"there", "postroad_commit_units"} <= {family.name for family in found}
+
+
+def test_who_asks_what_was_counted_and_goes_does_no_harm(fronts):
+    """The other front answers nobody, and goes on."""
+    first, second = fronts
+    ask(first, Count(5))
+    there = second.rows.receive()
+    first.close()
+    ask(second, Counted(there.number, pickle.dumps([])), Insert(1, rows("row")))
+    assert answers(second, 1) == {1: None}
+
+
+def test_what_one_front_distrusts_all_do(fronts):
+    """Whoever finds the disk bad, everybody is told of it."""
+    first, second = fronts
+    ask(first, Latched("disk I/O error"))
+    assert second.rows.receive() == Latched("disk I/O error")
 
 
 def test_the_front_says_that_it_is_ready(kept):
