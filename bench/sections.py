@@ -216,7 +216,10 @@ def largest(field: Field) -> Iterator[Row]:
     field.tell(f"(d) one message of {LARGEST} octets")
     with field.running("largest", field.sink.port) as postroads:
         for name, postroad in postroads.items():
-            field.sink.seconds_until(1, partial(postroad.sender(message(), 1).send, 1))
+            # Over so many connections that every process which answers has had some: idle is not unused.
+            field.sink.seconds_until(
+                CONNECTIONS, partial(postroad.sender(message(), CONNECTIONS).send, CONNECTIONS)
+            )
             idle = postroad.forget_peak()
             field.sink.seconds_until(1, partial(postroad.sender(message(LARGEST), 1).send, 1))
             memory = (postroad.peak_memory() - idle) / MEBIBYTE
