@@ -56,9 +56,14 @@ class Handing(asyncio.Protocol):
         """Listen from now on, first to what was taken in and not received."""
         self._loop = asyncio.get_running_loop()
         channel.end.setblocking(False)
-        self._incoming.feed(channel.left())
-        self._transport, _ = await self._loop.create_connection(lambda: self, sock=channel.end)
+        self._left = channel.left()
+        await self._loop.create_connection(lambda: self, sock=channel.end)
         self._health.listeners.append(self._say_latched)
+
+    def connection_made(self, transport: Any) -> None:
+        """There is whom to answer now."""
+        self._transport = transport
+        self._incoming.feed(self._left)
 
     async def insert(self, rows: Rows) -> None:
         """Have rows inserted in the next transaction there; wait for the sync.

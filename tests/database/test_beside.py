@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import asynccontextmanager, closing
@@ -22,7 +23,7 @@ from postroad.database.commit import Raised
 from postroad.database.content import CHUNK, is_large
 from postroad.database.engine import Database
 from postroad.database.health import Health
-from postroad.database.keeper import Count, Insert, Keeper, Latched, Ready, read
+from postroad.database.keeper import Count, Counted, Insert, Keeper, Latched, Ready, read
 from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, fact
 from tests.database.test_commit import failed_disk, held_up, names, raising, rows, writing
@@ -449,6 +450,29 @@ def test_what_came_with_the_address_is_heeded():
             return health.cause
 
     assert asyncio.run(running()) == "soon after"
+
+
+def test_what_was_counted_is_told_whenever_it_is_asked_for():
+    """Before it has begun to listen, and after: what was counted here, and nothing of elsewhere."""
+
+    async def running():
+        ours, theirs = pair()
+        with closing(ours), closing(theirs):
+            ours.rows.send("address")
+            ours.rows.send(Count(7))
+            assert theirs.rows.receive() == "address"
+            handing = Handing(Health(None, 0))
+            await handing.begin(theirs.rows)
+            told = await asyncio.to_thread(read, ours.rows)
+            ours.rows.send(Count(8))
+            told += await asyncio.to_thread(read, ours.rows)
+            await close(handing)
+            return told
+
+    for number, told in zip((7, 8), asyncio.run(running()), strict=True):
+        assert (type(told), told.number) == (Counted, number)
+        found = pickle.loads(told.octets)  # noqa: S301 - of our own
+        assert "postroad_accepted_messages" in {family.name for family in found}
 
 
 def test_it_hands_over_what_it_knows_of_and_hears_answers_in_any_order():
