@@ -145,9 +145,10 @@ class _Tally:
 
 
 class Keeper:
-    """Serves both channels of a front, each on a thread, until their other ends close. `wake`: may be new mail.
+    """Serves both channels of a front, each on a thread, until their other ends close.
 
-    `signed` is told of signatures, before the rows of what they sign are inserted.
+    `wake` is called when there may be new mail; `signed` is told of signatures, before the rows of what they sign
+    are inserted.
 
     `ready` is done when the front answers requests, `gone` when it has ended. `others` keep for other fronts.
     """
