@@ -144,7 +144,8 @@ def append(connection: Connection, before: Upload, after: Upload, octets: bytes)
     """Bring an upload on, by `octets` of its body; false, and nothing is stored, when it has moved since."""
     moved = connection.execute(update(upload).where(*_still(before)).values(_progress(after))).rowcount == 1
     if moved:
-        _store(connection, after, enumerate(chunks(octets), before.chunks))
+        numbers = range(before.chunks, after.chunks)
+        _store(connection, after, zip(numbers, chunks(octets), strict=True))
     return moved
 
 

@@ -43,20 +43,13 @@ from postroad.oauth import accounts, clients, consents
 from postroad.oauth import retention as oauth
 from postroad.queue import store
 from postroad.retention import DAY, Pruner, horizon
+from tests import content_kit
 
 NOW = 1_790_000_000_000
 ME, BOB = 1, 2
 STATES = ("relayed", "failed", "queued", "held")
 OCTETS = b"From: me@a.test\r\n\r\n"
-FACTS = contents.Facts(
-    size=len(OCTETS),
-    header_size=17,
-    longest_line=998,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="<m@a.test>",
-)
+FACTS = content_kit.FACTS._replace(size=len(OCTETS), header_size=17, longest_line=998, message_id="<m@a.test>")
 
 
 def accept(connection, number: int, paths: list[str], now: int, *, octets: bytes = OCTETS, local: bool = False):

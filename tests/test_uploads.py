@@ -17,21 +17,14 @@ from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, loose_content, queue_entry, upload
 from postroad.retention import Pruner
 from postroad.uploads import ACTIVE, BATCH, CANCELLED, DAY, FINAL, MovedError, Owner, Uploads, key_of
+from tests import content_kit
 
 NOW = 1_790_000_000_000
 ME, BOB = 1, 2
 HEAD = b"To: bob@example.org\r\n\r\n"
 BODY = bytes(range(32, 127)) * 40_000
 MESSAGE = HEAD + BODY
-FACTS = contents.Facts(
-    size=1,
-    header_size=1,
-    longest_line=998,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="",
-)
+FACTS = content_kit.FACTS._replace(size=1, header_size=1, longest_line=998)
 
 
 @pytest.fixture

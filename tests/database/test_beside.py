@@ -26,8 +26,8 @@ from postroad.database.health import Health
 from postroad.database.keeper import Count, Counted, Insert, Keeper, Latched, Ready, read
 from postroad.database.rows import insert
 from postroad.database.schema import content_chunk, fact
+from tests.content_kit import FACTS
 from tests.database.test_commit import failed_disk, held_up, names, raising, rows, writing
-from tests.database.test_content import FACTS
 from tests.database.test_keeper import FACT, serving
 
 SECONDS = 10  # to wait for what must come

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 from postroad.database import content as contents
 from postroad.database.content import CHUNK
 from postroad.database.engine import Database
+from tests.content_kit import FACTS
 
-FACTS = contents.Facts(
-    size=0,
-    header_size=0,
-    longest_line=0,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="",
-)
 MEBIBYTE = 1 << 20
 
 

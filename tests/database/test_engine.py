@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from postroad import refusals
 from postroad.database import facts
-from postroad.database.content import Facts, rows
+from postroad.database.content import rows
 from postroad.database.engine import READERS, Database
 from postroad.database.schema import fact
 from postroad.database.sqlite import (
@@ -22,18 +22,10 @@ from postroad.database.sqlite import (
     DamagedDatabaseError,
 )
 from tests.conftest import program
+from tests.content_kit import FACTS
 from tests.running import POSTROAD
 
 PAGE = 4096
-FACTS = Facts(
-    size=0,
-    header_size=0,
-    longest_line=0,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="",
-)
 
 
 def pragma(name):

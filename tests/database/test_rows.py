@@ -23,8 +23,8 @@ from postroad.database.rows import (
 from postroad.database.schema import content_chunk, fact, queue_entry, recipient
 from postroad.oauth import sign_ins
 from postroad.queue import gates
+from tests.database.test_commit import FACT
 
-FACTS = into(fact, "name", "value")
 ENTRIES = st.lists(
     st.fixed_dictionaries(
         {
@@ -86,7 +86,7 @@ def test_who_is_there_stays(database):
 
 
 WRITES = {
-    "a row": lambda connection, text: insert(connection, {FACTS: [("one", text)]}),
+    "a row": lambda connection, text: insert(connection, {FACT: [("one", text)]}),
     "a fact": lambda connection, text: facts.write(connection, "one", text),
     "the first value of a fact": lambda connection, text: facts.keep(connection, "one", text),
     "a gate": lambda connection, text: gates.locked(connection, [text]),
@@ -119,9 +119,9 @@ def test_a_column_that_there_is_not_is_an_error():
 
 def test_rows_of_many_are_put_together_in_order():
     """Of each statement, and what is put together leaves its parts as they were."""
-    some = [{FACTS: [(name, ".")]} for name in "abc"]
-    assert together(some) == {FACTS: [("a", "."), ("b", "."), ("c", ".")]}
-    assert some[0] == {FACTS: [("a", ".")]}
+    some = [{FACT: [(name, ".")]} for name in "abc"]
+    assert together(some) == {FACT: [("a", "."), ("b", "."), ("c", ".")]}
+    assert some[0] == {FACT: [("a", ".")]}
 
 
 def test_tables_are_told_apart():

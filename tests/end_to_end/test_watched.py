@@ -12,18 +12,11 @@ from postroad.database.schema import recipient
 from postroad.mail.envelope import Envelope
 from postroad.queue import store
 from postroad.retention import DAY
+from tests import content_kit
 from tests.running import running
 
 OLD = int(time.time() * 1000) - 40 * DAY
-FACTS = contents.Facts(
-    size=17,
-    header_size=15,
-    longest_line=998,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="<m@a.test>",
-)
+FACTS = content_kit.FACTS._replace(size=17, header_size=15, longest_line=998, message_id="<m@a.test>")
 
 
 def test_what_a_server_did_is_in_its_metrics(tmp_path):

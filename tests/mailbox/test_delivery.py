@@ -14,18 +14,11 @@ from postroad.mail.outcome import Content, Errand, Failed, Relayed
 from postroad.mailbox import messages
 from postroad.mailbox.delivery import DELIVERED, DISABLED, NO_MAILBOX, LocalDelivery
 from postroad.oauth import accounts
+from tests import content_kit
 
 NOW = 1_700_000_000_000
 CONTENT = b"From: me@a.test\r\nTo: you@b.test\r\n\r\nbody\r\n"
-FACTS = contents.Facts(
-    size=len(CONTENT),
-    header_size=34,
-    longest_line=16,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="",
-)
+FACTS = content_kit.FACTS._replace(size=len(CONTENT), header_size=34, longest_line=16)
 IDENTIFIERS = Identifiers()
 MAILBOXES = {"bob@here.test": 1, "carol@here.test": 2, "off@here.test": DISABLED}
 

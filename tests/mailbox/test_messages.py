@@ -11,20 +11,12 @@ from postroad.mail.copies import Insertion
 from postroad.mail.threads import Ancestry
 from postroad.mailbox import messages
 from postroad.mailbox.messages import RECEIVED, SENT, SENT_TO_ONESELF, Stored, Totals
+from tests.content_kit import FACTS
 
 ME, OTHER = 1, 2
 NOW = 1_700_000_000_000
 CONTENT = b"From: me@a.test\r\nTo: you@b.test\r\n\r\nbody\r\n"
 LONG = b"X: " + b"a" * 300_000 + b"\r\n\r\n" + b"body" * 100_000
-FACTS = contents.Facts(
-    size=0,
-    header_size=0,
-    longest_line=0,
-    eight_bit=False,
-    utf8_header=False,
-    tls_optional=False,
-    message_id="",
-)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def plan(seed: int, number: int) -> Plan:
     early = chance.uniform(0, EARLY_SECONDS) if not chance.randrange(ONE_EARLY_IN) else None
     event = chance.choice(("attempted", "acked", "received"))
     nth, pause = chance.randint(1, CONNECTIONS * LETTERS_EACH), chance.uniform(0, PAUSE_SECONDS)
-    return Plan(early, event, nth, pause, chance.randrange(3))
+    return Plan(early, event, nth, pause, chance.randrange(1 + FRONTS))
 
 
 def campaign(folder: Path, *, kills: int, seed: int, progress: Callable[[Journal], None]) -> Verdict:
